@@ -1,0 +1,1 @@
+"""A torch model becomes a program; running it leaves commitments."""

@@ -1,0 +1,103 @@
+"""Canonical CBOR (RFC 8949, section 4.2): one value, one byte string, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+
+from engine.program import FORMAT, LAW, Constant, Input, Node, Output, Program, verify
+from kernels.types import DTYPES, TensorType
+
+
+def to_canonical(value: Any) -> bytes:
+    """The canonical bytes of ints, strings, bytes, bools, None, lists and maps with string keys. Floats are refused."""
+    _refuse_floats(value)
+    return cbor2.dumps(value, canonical=True)
+
+
+def from_canonical(data: bytes, what: str) -> Any:
+    """The value of canonical bytes; a ValueError that names `what` for any other bytes."""
+    try:
+        value = cbor2.loads(data)
+        again = to_canonical(value)
+    except (cbor2.CBORError, ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{what}: not canonical CBOR: {error}") from None
+    if again != data:
+        raise ValueError(f"{what}: CBOR is not canonical (another encoding of the same value, or trailing bytes)")
+    return value
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"got a key {key!r}, want a string")
+            _refuse_floats(item)
+    elif value is not None and not isinstance(value, int | str | bytes | bool):
+        raise TypeError(f"got a {type(value).__name__}, want an int, string, bytes, bool, None, list or map")
+
+
+def program_to_bytes(program: Program) -> bytes:
+    """The canonical bytes of a program."""
+    return to_canonical(
+        {
+            "format": FORMAT,
+            "law": LAW,
+            "inputs": [[v.name, v.role, *_type_to_list(v.type)] for v in program.inputs],
+            "constants": [[*_type_to_list(c.type), c.data] for c in program.constants],
+            "nodes": [[n.op, list(n.operands), _attributes_to_map(n.attributes)] for n in program.nodes],
+            "outputs": [[v.name, v.role, v.value] for v in program.outputs],
+        }
+    )
+
+
+def program_from_bytes(data: bytes) -> Program:
+    """The verified program of canonical bytes; a ValueError for anything else."""
+    content = from_canonical(data, "program")
+    _require_format(content)
+    try:
+        program = Program(
+            inputs=tuple(Input(name, role, _type(dtype, shape)) for name, role, dtype, shape in content["inputs"]),
+            constants=tuple(Constant(_type(dtype, shape), _bytes(raw)) for dtype, shape, raw in content["constants"]),
+            nodes=tuple(Node(op, tuple(operands), _attributes(attributes)) for op, operands, attributes in content["nodes"]),
+            outputs=tuple(Output(name, role, value) for name, role, value in content["outputs"]),
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"program: malformed: {error}") from None
+    return verify(program)
+
+
+def _require_format(content: Any) -> None:
+    fields = ("format", "law", "inputs", "constants", "nodes", "outputs")
+    if not isinstance(content, dict) or set(content) != set(fields):
+        raise ValueError(f"program: want a map with exactly the fields {', '.join(fields)}")
+    if content["format"] != FORMAT or content["law"] != LAW:
+        raise ValueError(f"program: got format {content['format']!r}, law {content['law']!r}, want {FORMAT!r}, {LAW!r}")
+
+
+def _type_to_list(type_: TensorType) -> list[Any]:
+    return [type_.dtype, list(type_.shape)]
+
+
+def _type(dtype: Any, shape: Any) -> TensorType:
+    if dtype not in DTYPES or not isinstance(shape, list):
+        raise ValueError(f"program: got type {dtype!r} {shape!r}, want a dtype of {', '.join(DTYPES)} and a list of sizes")
+    return TensorType(dtype, tuple(shape))
+
+
+def _bytes(raw: Any) -> bytes:
+    if not isinstance(raw, bytes):
+        raise ValueError(f"program: got a constant of {type(raw).__name__}, want bytes")
+    return raw
+
+
+def _attributes_to_map(attributes: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in attributes.items()}
+
+
+def _attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in attributes.items()}

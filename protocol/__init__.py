@@ -1,0 +1,1 @@
+"""Who claims what, who may object, who pays."""
