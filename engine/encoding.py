@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import cbor2
@@ -53,6 +54,11 @@ def program_to_bytes(program: Program) -> bytes:
             "outputs": [[v.name, v.role, v.value] for v in program.outputs],
         }
     )
+
+
+def program_hash(program: Program) -> bytes:
+    """SHA-256 of the canonical bytes: the identity of the computation, law included."""
+    return hashlib.sha256(program_to_bytes(program)).digest()
 
 
 def program_from_bytes(data: bytes) -> Program:

@@ -1,4 +1,4 @@
-"""The program: one training step as data, its canonical bytes and its hash. docs/program.md is this file in words."""
+"""The program: one training step as data, the rules it obeys and its text. docs/program.md is this file in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from kernels import spec
 from kernels.types import NUMPY_DTYPE, TensorType
@@ -83,13 +85,6 @@ class Program:
             types.append(_node_type(number, node, types))
         return tuple(types)
 
-    @cached_property
-    def hash(self) -> bytes:
-        """SHA-256 of the canonical bytes: the identity of the computation."""
-        from engine import encoding
-
-        return hashlib.sha256(encoding.program_to_bytes(self)).digest()
-
     def inputs_of(self, role: str) -> tuple[Input, ...]:
         """The inputs with a role, in program order."""
         return tuple(value for value in self.inputs if value.role == role)
@@ -149,8 +144,6 @@ def _verify_constants(program: Program) -> None:
 
 
 def _verify_constant_bits(number: int, constant: Constant) -> None:
-    import numpy as np
-
     array = np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype])
     if constant.type.dtype == "bool" and (array.view(np.uint8) > 1).any():
         raise ValueError(f"program: constant %{number} holds a bool that is neither 0 nor 1")
@@ -200,8 +193,6 @@ def _attribute(value: Any) -> str:
 
 
 def _preview(constant: Constant) -> str:
-    import numpy as np
-
     if constant.type.size == 1:
         return repr(np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype])[0].item())
     return "sha256:" + hashlib.sha256(constant.data).hexdigest()[:16]
