@@ -1,0 +1,13 @@
+// The operators of one instruction set, in the order of the list.
+#include "../operators.h"
+
+namespace isobit::ISOBIT_ISA {
+
+#define DECLARE(name) __attribute__((weak)) void op_##name(const isobit_call &);
+ISOBIT_OPERATORS(DECLARE)
+
+extern const Kernel table[];
+#define ENTRY(name) op_##name,
+const Kernel table[] = {ISOBIT_OPERATORS(ENTRY)};
+
+}  // namespace isobit::ISOBIT_ISA
