@@ -15,6 +15,7 @@ from kernels.types import NUMPY_DTYPE, TensorType
 
 FORMAT = "isobit-program-1"
 LAW = "isobit-law-1"
+RESERVED_SLOTS = ("step", "seed")
 INPUT_ROLES = ("state", "batch", "schedule", "step", "seed", "micro_batch")
 OUTPUT_ROLES = ("state", "metric")
 MAX_VALUES = 2**20
@@ -68,6 +69,10 @@ class Program:
     constants: tuple[Constant, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[Output, ...]
+
+    def __hash__(self) -> int:
+        """Cheap, because attributes are mappings and programs are large; equality compares everything."""
+        return hash((len(self.inputs), len(self.constants), len(self.nodes), len(self.outputs)))
 
     @property
     def first_constant(self) -> int:
@@ -128,6 +133,8 @@ def _verify_inputs(program: Program) -> None:
     for value in program.inputs:
         if value.role not in INPUT_ROLES:
             raise ValueError(f"program: input {value.name!r} has role {value.role!r}, want one of {INPUT_ROLES}")
+        if value.role == "state" and value.name in RESERVED_SLOTS:
+            raise ValueError(f"program: a state input is called {value.name!r}, a slot that every state has by itself")
         if value.role in ("step", "seed", "micro_batch") and value.type != SCALAR_INT64:
             raise ValueError(f"program: input {value.name!r} has type {value.type}, want {SCALAR_INT64}")
         if value.role == "schedule" and value.type.shape != ():

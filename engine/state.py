@@ -1,0 +1,114 @@
+"""Named tensors become one root: leaves, tensor root, slot, state root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from engine.encoding import to_canonical
+from engine.merkle import LEAF_SIZE, inclusion_proof, leaf_hash, root_of, verify_inclusion
+from kernels.types import CANONICAL_NAN, TensorType, type_of
+
+Array = np.ndarray
+CHUNK_LEAVES = 1024
+CHUNK_SIZE = LEAF_SIZE * CHUNK_LEAVES
+SCALAR_INT64 = TensorType("int64", ())
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """The little-endian row-major bytes of an array; a view where the array is already so."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return memoryview(flat.view(np.uint8))
+
+
+def leaf_hashes(array: Array) -> list[bytes]:
+    """The hashes of the 1 KiB leaves of an array's bytes; the last leaf may be shorter."""
+    data = raw_bytes(array)
+    return [leaf_hash(data[start : start + LEAF_SIZE]) for start in range(0, len(data), LEAF_SIZE)]
+
+
+def chunk_roots(array: Array, backend: str = "native", threads: int = 1) -> tuple[bytes, ...]:
+    """The subtree roots over each 1 MiB (1024 leaves) of an array's bytes."""
+    hashes = leaf_hashes(array)
+    return tuple(root_of(hashes[start : start + CHUNK_LEAVES]) for start in range(0, len(hashes), CHUNK_LEAVES))
+
+
+def tensor_root(array: Array, backend: str = "native", threads: int = 1) -> bytes:
+    """The RFC 6962 root over the 1 KiB leaves of an array's bytes. It carries no name, dtype or shape."""
+    return root_of(chunk_roots(array, backend, threads))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One named tensor of a state, by its root."""
+
+    name: str
+    type: TensorType
+    root: bytes
+
+    @property
+    def hash(self) -> bytes:
+        return slot_hash(self.name, self.type, self.root)
+
+
+def slot_hash(name: str, type_: TensorType, root: bytes) -> bytes:
+    """The leaf hash of a slot: canonical CBOR of [name, dtype, shape, tensor root]."""
+    return leaf_hash(to_canonical([name, type_.dtype, list(type_.shape), root]))
+
+
+def state_root(slots: Sequence[Slot]) -> bytes:
+    """The root over the slots in their order."""
+    return root_of([slot.hash for slot in slots])
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """Slots in order, their root and the proof that a slot is one of them."""
+
+    slots: tuple[Slot, ...]
+
+    @cached_property
+    def hashes(self) -> tuple[bytes, ...]:
+        return tuple(slot.hash for slot in self.slots)
+
+    @cached_property
+    def root(self) -> bytes:
+        return root_of(self.hashes)
+
+    def index(self, name: str) -> int:
+        """The place of a slot; a ValueError where there is none of this name."""
+        for place, slot in enumerate(self.slots):
+            if slot.name == name:
+                return place
+        raise ValueError(f"commitment: no slot {name!r}, want one of {', '.join(slot.name for slot in self.slots)}")
+
+    def opening(self, name: str) -> tuple[int, Slot, tuple[bytes, ...]]:
+        """(index, slot, inclusion proof) of a named slot."""
+        index = self.index(name)
+        return index, self.slots[index], inclusion_proof(self.hashes, index)
+
+
+def verify_slot(root: bytes, index: int, size: int, slot: Slot, proof: Sequence[bytes]) -> bool:
+    """Whether a slot stands at an index of the commitment of `size` slots with this root."""
+    return verify_inclusion(root, slot.hash, index, size, proof)
+
+
+def commit(arrays: Mapping[str, Array], backend: str = "native", threads: int = 1) -> Commitment:
+    """The commitment to named arrays in the order of the mapping."""
+    return Commitment(
+        tuple(Slot(name, type_of(array), tensor_root(array, backend, threads)) for name, array in arrays.items())
+    )
+
+
+def require_canonical(array: Array, what: str) -> Array:
+    """The same array; a ValueError where it holds a NaN other than 0x7fc00000 or a bool byte above 1."""
+    if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
+        raise ValueError(f"{what}: got a bool that is neither 0 nor 1")
+    if array.dtype == np.float32:
+        nan = np.isnan(array)
+        if nan.any() and (array[nan].view(np.uint32) != CANONICAL_NAN).any():
+            raise ValueError(f"{what}: got a NaN other than 0x{CANONICAL_NAN:08x}")
+    return array
