@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -36,16 +37,13 @@ class TensorType:
             raise ValueError(f"type: got rank {len(self.shape)}, want at most {MAX_RANK}")
         if any(type(size) is not int or size < 0 for size in self.shape):
             raise ValueError(f"type: got shape {self.shape}, want sizes of 0 or more")
-        if self.size > MAX_ELEMENTS:
-            raise ValueError(f"type: got {self.size} elements, want at most {MAX_ELEMENTS}")
+        if prod(max(size, 1) for size in self.shape) > MAX_ELEMENTS:  # an empty array's strides must fit too
+            raise ValueError(f"type: got shape {self.shape}, want at most {MAX_ELEMENTS} elements")
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return prod(self.shape)
 
     @property
     def bytes(self) -> int:
