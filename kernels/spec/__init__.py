@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernels.float_mode import ieee_mode
 from kernels.spec import conv, elementwise, indexing, layout, matmul, movement, random, reduction
 from kernels.spec.operator import Array, Attributes, Operator, check_attributes, check_operands
+from kernels.spec.rounding import maxima
 from kernels.types import TensorType
 
 FAMILIES = (layout, movement, elementwise, reduction, matmul, conv, indexing, random)
@@ -30,14 +32,21 @@ def infer(op: str, types: Sequence[TensorType], attributes: Attributes) -> Tenso
 
 
 def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> Array:
-    """The operator's value by its definition; the types are taken as checked by infer."""
-    return np.asarray(OPERATORS[op].value(*inputs, **attributes))
+    """The operator's value by its definition, row-major; the types are taken as checked by infer."""
+    with ieee_mode():
+        value = np.asarray(OPERATORS[op].value(*inputs, **attributes))
+    return value if is_layout(op) else np.asarray(value, order="C")
+
+
+def scale_groups(op: str, inputs: Sequence[Array], attributes: Attributes) -> list[tuple[Array, tuple[int, ...]]]:
+    """Per operand that the operator quantises: a view of it, and the axes over which its elements share a scale."""
+    rule = OPERATORS[op].scale_groups
+    return rule(inputs, attributes) if rule else []
 
 
 def scales(op: str, inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
     """The maxima of |x| over the scale groups of each quantised operand, as uint32 bit patterns."""
-    operator = OPERATORS[op]
-    return operator.scales(inputs, attributes) if operator.scales else []
+    return [maxima(x, axes) for x, axes in scale_groups(op, inputs, attributes)]
 
 
 def is_layout(op: str) -> bool:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from kernels.spec.matmul import check_terms, qmax
-from kernels.spec.operator import Array, Attributes, Operator, check_dtypes, want
+from kernels.spec.operator import Array, AttributeKind, Attributes, Operator, check_dtypes, want
 from kernels.spec.rounding import NAN, is_finite, maxima, product_scale, quantise, store
 from kernels.spec.window import check_window, places
 from kernels.types import TensorType
 
 Types = Sequence[TensorType]
+Groups = list[tuple[Array, tuple[int, ...]]]
 Pair = Sequence[int]
 
 
@@ -31,7 +32,7 @@ def _conv_rule(types: Types, attributes: Attributes) -> TensorType:
     return TensorType("float32", (n, o, p, q))
 
 
-def _conv_grad_input_rule(types: Types, attributes: Attributes) -> TensorType:
+def _grad_input_rule(types: Types, attributes: Attributes) -> TensorType:
     (g, w), groups, size = types, attributes["groups"], tuple(attributes["size"])
     _check("conv_grad_input", types, attributes, f"g {g} and w {w}")
     (n, o, *pq), (o_filter, c_group, r, s) = g.shape, w.shape
@@ -42,7 +43,7 @@ def _conv_grad_input_rule(types: Types, attributes: Attributes) -> TensorType:
     return TensorType("float32", (n, groups * c_group, *size))
 
 
-def _conv_grad_weight_rule(types: Types, attributes: Attributes) -> TensorType:
+def _grad_weight_rule(types: Types, attributes: Attributes) -> TensorType:
     (g, x), groups, size = types, attributes["groups"], tuple(attributes["size"])
     _check("conv_grad_weight", types, attributes, f"g {g} and x {x}")
     (n, o, p, q), (n_image, c, h, wide) = g.shape, x.shape
@@ -174,28 +175,27 @@ def _windows(filters: Pair, sizes: Pair, stride: Pair, dilation: Pair) -> Iterat
             yield r, s, (..., *(slice(a, a + (n - 1) * d + 1, d) for a, n, d in zip(first, sizes, stride, strict=True)))
 
 
-def _conv_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
+def _conv_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
     x, w = inputs
-    return [maxima(_grouped(x, 1, attributes["groups"]), (2, 3, 4)), maxima(w, (1, 2, 3))]
+    return [(_grouped(x, 1, attributes["groups"]), (2, 3, 4)), (w, (1, 2, 3))]
 
 
-def _conv_grad_input_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
+def _grad_input_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
     g, w = (_grouped(x, axis, attributes["groups"]) for x, axis in zip(inputs, (1, 0), strict=True))
-    return [maxima(g, (2, 3, 4)), maxima(w, (1, 3, 4))]
+    return [(g, (2, 3, 4)), (w, (1, 3, 4))]
 
 
-def _conv_grad_weight_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
-    return [maxima(inputs[0], (0, 2, 3)), maxima(inputs[1], (0, 2, 3))]
+def _grad_weight_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
+    return [(inputs[0], (0, 2, 3)), (inputs[1], (0, 2, 3))]
 
 
-WINDOW = {"stride": "ints", "padding": "ints", "dilation": "ints", "groups": "int", "width": "width"}
-SIZED = {"size": "ints", **WINDOW}
+PAIRS: dict[str, AttributeKind] = {"stride": "ints", "padding": "ints", "dilation": "ints"}
+WINDOW: dict[str, AttributeKind] = {**PAIRS, "groups": "int", "width": "width"}
+SIZED: dict[str, AttributeKind] = {"size": "ints", **WINDOW}
 OPERATORS = (
-    Operator("conv", "product", ("x", "w"), _conv_rule, conv, WINDOW, _conv_scales),
+    Operator("conv", "product", ("x", "w"), _conv_rule, conv, WINDOW, _conv_groups),
+    Operator("conv_grad_input", "product", ("g", "w"), _grad_input_rule, conv_grad_input, SIZED, _grad_input_groups),
     Operator(
-        "conv_grad_input", "product", ("g", "w"), _conv_grad_input_rule, conv_grad_input, SIZED, _conv_grad_input_scales
-    ),
-    Operator(
-        "conv_grad_weight", "product", ("g", "x"), _conv_grad_weight_rule, conv_grad_weight, SIZED, _conv_grad_weight_scales
+        "conv_grad_weight", "product", ("g", "x"), _grad_weight_rule, conv_grad_weight, SIZED, _grad_weight_groups
     ),
 )

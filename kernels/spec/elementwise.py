@@ -12,6 +12,7 @@ from kernels.spec.rounding import NAN, canonical, store
 from kernels.types import DTYPES, NUMPY_DTYPE, Fault, TensorType
 
 Types = Sequence[TensorType]
+Value = Callable[..., Array]
 FLOAT = ("float32",)
 INTEGERS = ("int64", "int32", "uint32")
 SIGNED = ("float32", "int64", "int32")
@@ -153,7 +154,8 @@ def shift_left(x: Array, amount: Array) -> Array:
 def shift_right(x: Array, amount: Array) -> Array:
     """The floor of x / 2^amount; outside [0, bits) it is 0, or -1 where x is negative."""
     bits = 8 * x.dtype.itemsize
-    return _wrapped([int(a) >> (int(n) if 0 <= n < bits else bits) for a, n in zip(x.flat, amount.flat, strict=True)], x)
+    amounts = [int(n) if 0 <= n < bits else bits for n in amount.flat]
+    return _wrapped([int(a) >> n for a, n in zip(x.flat, amounts, strict=True)], x)
 
 
 def select(c: Array, a: Array, b: Array) -> Array:
@@ -178,7 +180,7 @@ def cast(x: Array, dtype: str) -> Array:
         return x.copy() if dtype == "float32" else _truncated(x, target)
     if dtype == "float32":
         return store(x.astype(np.int64), 0)
-    return _wrapped([int(value) for value in x.flat], np.empty(x.shape, target))
+    return _wrapped([int(value) for value in x.flat], x.astype(target))
 
 
 def _truncated(x: Array, target: np.dtype) -> Array:
@@ -193,18 +195,19 @@ def _function(name: str) -> Callable[[Array], Array]:
     return lambda x: getattr(importlib.import_module("kernels.spec.functions"), name)(x)
 
 
-def _quiet(value: Callable[..., Array]) -> Callable[..., Array]:
+def _quiet(value: Value) -> Value:
     """The same function without NumPy's warnings: overflow and invalid operations have their values in the law."""
 
     def quiet(*operands: Array, **attributes: object) -> Array:
         with np.errstate(all="ignore"):
-            return value(*map(np.ascontiguousarray, operands), **attributes).reshape(operands[0].shape)
+            flat = value(*(np.ascontiguousarray(x) for x in operands), **attributes)
+        return flat.reshape(operands[0].shape)
 
     quiet.__doc__ = value.__doc__
     return quiet
 
 
-def _operator(name: str, value: Callable[..., Array], dtypes: Sequence[str], operands: str, result: str = "") -> Operator:
+def _operator(name: str, value: Value, dtypes: Sequence[str], operands: str, result: str = "") -> Operator:
     """An operator on operands of one type; its result is of their dtype unless another is named."""
 
     def rule(types: Types, attributes: Attributes) -> TensorType:

@@ -7,12 +7,13 @@ from math import prod
 
 import numpy as np
 
-from kernels.spec.operator import Array, Attributes, Operator, check_dtypes, want
+from kernels.spec.operator import Array, AttributeKind, Attributes, Operator, check_dtypes, want
 from kernels.spec.rounding import NAN, canonical, exponents, is_finite, maxima, quantise, store
 from kernels.spec.window import check_window, places
 from kernels.types import Fault, TensorType
 
 Types = Sequence[TensorType]
+Groups = list[tuple[Array, tuple[int, ...]]]
 Pair = Sequence[int]
 SIGNED = ("float32", "int64", "int32")
 
@@ -89,8 +90,8 @@ def _added(base: Array, total: Array, largest: Array, scale: Array) -> Array:
         return canonical(base + store(total, scale))
 
 
-def _add_rows_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
-    return [maxima(inputs[2], tuple(range(inputs[2].ndim)))]
+def _add_rows_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
+    return [(inputs[2], tuple(range(inputs[2].ndim)))]
 
 
 def _check_along(name: str, x: TensorType, index: TensorType, axis: int, got: str) -> None:
@@ -141,7 +142,7 @@ def scatter_add(base: Array, index: Array, source: Array, axis: int) -> Array:
     check_index("scatter_add", index, base.shape[axis])
     largest, scale = _source_scale(source, source.shape[axis])
     total = np.zeros(base.shape, np.int64)
-    place = list(np.indices(index.shape, sparse=True))
+    place: list[Array] = list(np.indices(index.shape, sparse=True))
     place[axis] = index
     np.add.at(total, tuple(place), quantise(source, scale))
     return _added(base, total, largest, scale)
@@ -158,7 +159,7 @@ def order_key(x: Array) -> Array:
     """Integers in the order of x: a NaN above everything, both zeros equal."""
     if x.dtype != np.float32:
         return x.astype(np.int64)
-    bits = np.ascontiguousarray(x).reshape(x.shape).view(np.int32).astype(np.int64)
+    bits = x.view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
 
@@ -180,8 +181,9 @@ def _max_pool_index_rule(types: Types, attributes: Attributes) -> TensorType:
     sizes = places("max_pool_index", x.shape[2:], kernel, attributes)
     got = f"x {x}, kernel {tuple(kernel)}, padding {tuple(attributes['padding'])}"
     want(prod(x.shape[2:]) > 0, "max_pool_index", got, "windows with an element")
-    axes = zip(x.shape[2:], kernel, attributes["stride"], attributes["padding"], attributes["dilation"], sizes, strict=True)
-    want(all(_windows_meet(*axis) for axis in axes), "max_pool_index", got, "windows with an element")
+    pairs = (x.shape[2:], kernel, attributes["stride"], attributes["padding"], attributes["dilation"], sizes)
+    meet = all(_windows_meet(*axis) for axis in zip(*pairs, strict=True))
+    want(meet, "max_pool_index", got, "windows with an element")
     return TensorType("int64", (*x.shape[:2], *sizes))
 
 
@@ -221,12 +223,12 @@ def max_pool_index(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation
     return result
 
 
-POOL = {"kernel": "ints", "stride": "ints", "padding": "ints", "dilation": "ints"}
-ALONG = {"axis": "int"}
+POOL: dict[str, AttributeKind] = {"kernel": "ints", "stride": "ints", "padding": "ints", "dilation": "ints"}
+ALONG: dict[str, AttributeKind] = {"axis": "int"}
 OPERATORS = (
     Operator("take_rows", "indexing", ("table", "ids"), _take_rows_rule, take_rows, can_fault=True),
     Operator(
-        "add_rows", "indexing", ("base", "ids", "rows"), _add_rows_rule, add_rows, {}, _add_rows_scales, can_fault=True
+        "add_rows", "indexing", ("base", "ids", "rows"), _add_rows_rule, add_rows, {}, _add_rows_groups, can_fault=True
     ),
     Operator("gather", "indexing", ("x", "index"), _gather_rule, gather, ALONG, can_fault=True),
     Operator(
@@ -236,7 +238,7 @@ OPERATORS = (
         _scatter_add_rule,
         scatter_add,
         ALONG,
-        _add_rows_scales,
+        _add_rows_groups,
         can_fault=True,
     ),
     Operator("argsort", "indexing", ("x",), _argsort_rule, argsort, {**ALONG, "descending": "flag"}),

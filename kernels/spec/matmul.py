@@ -11,6 +11,7 @@ from kernels.spec.rounding import NAN, is_finite, maxima, product_scale, quantis
 from kernels.types import TensorType
 
 Types = Sequence[TensorType]
+Groups = list[tuple[Array, tuple[int, ...]]]
 NARROW_QMAX, NARROW_TERMS = 16383, 2**24
 WIDE_QMAX, WIDE_TERMS = 127 * (65536 + 256 + 1), 131071
 LONG_QMAX, LONG_TERMS = 2**21 - 1, 2**21
@@ -60,11 +61,9 @@ def matmul(a: Array, b: Array, width: str) -> Array:
     return np.where(is_finite(rows) & is_finite(columns), store(total, s + t), NAN)
 
 
-def _matmul_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
+def _matmul_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
     a, b = inputs
-    return [maxima(a, (a.ndim - 1,)), maxima(b, (b.ndim - 2,))]
+    return [(a, (a.ndim - 1,)), (b, (b.ndim - 2,))]
 
 
-OPERATORS = (
-    Operator("matmul", "product", ("a", "b"), _matmul_rule, matmul, {"width": "width"}, _matmul_scales),
-)
+OPERATORS = (Operator("matmul", "product", ("a", "b"), _matmul_rule, matmul, {"width": "width"}, _matmul_groups),)

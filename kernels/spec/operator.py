@@ -13,7 +13,7 @@ from kernels.types import DTYPES, TensorType
 Array = np.ndarray
 Attributes = Mapping[str, Any]
 Rule = Callable[[Sequence[TensorType], Attributes], TensorType]
-Scales = Callable[[Sequence[Array], Attributes], list[Array]]
+ScaleGroups = Callable[[Sequence[Array], Attributes], list[tuple[Array, tuple[int, ...]]]]
 Family = Literal["layout", "movement", "elementwise", "reduction", "product", "indexing", "random"]
 AttributeKind = Literal["int", "ints", "dtype", "width", "flag"]
 WIDTHS = ("narrow", "wide")
@@ -23,13 +23,13 @@ WIDTHS = ("narrow", "wide")
 class Operator:
     """One operator of the law.
 
-    operands:   their names; a last name of "..." stands for any number more
-    infer:      (operand types, attributes) -> result type, or a ValueError that names what came and what was wanted
-    value:      (*operand arrays, **attributes) -> array: the definition
-    attributes: name -> kind, in the order in which native code receives them
-    scales:     (operand arrays, attributes) -> the maxima of |x| per scale group, as uint32 bit patterns; None where
-                the operator does not quantise
-    can_fault:  whether some operand values are a fault
+    operands:     their names; a last name of "..." stands for any number more
+    infer:        (operand types, attributes) -> result type, or a ValueError that names what came and what was wanted
+    value:        (*operand arrays, **attributes) -> array: the definition
+    attributes:   name -> kind, in the order in which native code receives them
+    scale_groups: (operand arrays, attributes) -> per quantised operand, a view of it and the axes within a scale group;
+                  None where the operator does not quantise
+    can_fault:    whether some operand values are a fault
     """
 
     name: str
@@ -38,7 +38,7 @@ class Operator:
     infer: Rule
     value: Callable[..., Array]
     attributes: Mapping[str, AttributeKind] = field(default_factory=dict)
-    scales: Scales | None = None
+    scale_groups: ScaleGroups | None = None
     can_fault: bool = False
 
 

@@ -14,6 +14,7 @@ from kernels.spec.rounding import NAN, exponents, is_finite, maxima, quantise, s
 from kernels.types import DTYPES, TensorType
 
 Types = Sequence[TensorType]
+Groups = list[tuple[Array, tuple[int, ...]]]
 SIGNED = ("float32", "int64", "int32")
 SUM_BITS = 46
 MAX_GROUP = 2**16
@@ -60,8 +61,8 @@ def sum_(x: Array, axes: Sequence[int]) -> Array:
     return np.where(is_finite(largest), store(total, scale), NAN)
 
 
-def _sum_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
-    return [maxima(inputs[0], tuple(attributes["axes"]))] if inputs[0].dtype == np.float32 else []
+def _sum_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
+    return [(inputs[0], tuple(attributes["axes"]))] if inputs[0].dtype == np.float32 else []
 
 
 def _cumsum_rule(types: Types, attributes: Attributes) -> TensorType:
@@ -91,8 +92,8 @@ def cumsum(x: Array, axis: int) -> Array:
     return np.where(is_finite(largest), store(total, scale), NAN)
 
 
-def _cumsum_scales(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
-    return [maxima(inputs[0], (attributes["axis"],))] if inputs[0].dtype == np.float32 else []
+def _cumsum_groups(inputs: Sequence[Array], attributes: Attributes) -> Groups:
+    return [(inputs[0], (attributes["axis"],))] if inputs[0].dtype == np.float32 else []
 
 
 def _extremum_rule(name: str, dtypes: Sequence[str]) -> Callable[[Types, Attributes], TensorType]:
@@ -136,9 +137,9 @@ def argmax(x: Array, axis: int) -> Array:
 
 
 OPERATORS = (
-    Operator("sum", "reduction", ("x",), _sum_rule, sum_, {"axes": "ints"}, _sum_scales),
+    Operator("sum", "reduction", ("x",), _sum_rule, sum_, {"axes": "ints"}, _sum_groups),
     Operator("amax", "reduction", ("x",), _extremum_rule("amax", DTYPES), amax, {"axes": "ints"}),
     Operator("amin", "reduction", ("x",), _extremum_rule("amin", DTYPES), amin, {"axes": "ints"}),
     Operator("argmax", "reduction", ("x",), _extremum_rule("argmax", SIGNED), argmax, {"axis": "int"}),
-    Operator("cumsum", "reduction", ("x",), _cumsum_rule, cumsum, {"axis": "int"}, _cumsum_scales),
+    Operator("cumsum", "reduction", ("x",), _cumsum_rule, cumsum, {"axis": "int"}, _cumsum_groups),
 )

@@ -52,7 +52,7 @@ def quantise(x: Array, scale: Array | int) -> Array:
 
 def maxima(x: Array, axes: tuple[int, ...]) -> Array:
     """The largest |x| over the axes, which are removed, as uint32 bit patterns: NaN is highest, an empty group 0."""
-    bits = np.ascontiguousarray(x).reshape(x.shape).view(np.uint32) & np.uint32(0x7FFFFFFF)
+    bits = x.view(np.uint32) & np.uint32(0x7FFFFFFF)
     return np.asarray(bits.max(axis=axes, initial=0), dtype=np.uint32)
 
 

@@ -1,0 +1,132 @@
+"""The one door to the backends: which of them this machine has, and every operator on any of them to the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+import numpy as np
+
+from kernels import hashing, spec
+from kernels.hashing import LEAF_SIZE, Data, as_bytes
+from kernels.spec.operator import Array, Attributes
+from kernels.spec.rounding import INFINITY_BITS, maxima
+from kernels.types import CANONICAL_NAN, type_of
+
+NAMES = ("native", "portable", "spec")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One way to compute the law.
+
+    run:           (op, inputs, attributes, threads=1) -> array: unchecked, the caller guarantees types by infer
+    maxima:        (x, axes, threads=1) -> the largest |x| over the axes, as uint32 bit patterns
+    tree_root:     (array or bytes, threads=1) -> the root over 1 KiB leaves
+    subtree_roots: (array or bytes, leaves per subtree, threads=1) -> their roots
+    leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
+    """
+
+    name: str
+    run: Callable[..., Array]
+    maxima: Callable[..., Array]
+    tree_root: Callable[..., bytes]
+    subtree_roots: Callable[..., list[bytes]]
+    leaf_hashes: Callable[..., bytes]
+
+    def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
+        """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
+        return [self.maxima(x, axes, threads=threads) for x, axes in spec.scale_groups(op, inputs, attributes)]
+
+
+def available() -> tuple[str, ...]:
+    """The backends that can be loaded here, fastest first."""
+    return tuple(name for name in NAMES if not missing(name))
+
+
+def missing(name: str) -> str:
+    """Why a backend cannot be loaded here; empty where it can."""
+    try:
+        load(name)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@cache
+def load(name: str) -> Backend:
+    """The backend of a name; a ValueError naming what is missing. It never falls back to another."""
+    if name not in NAMES:
+        raise ValueError(f"backend: got {name!r}, want one of {', '.join(NAMES)}")
+    try:
+        return LOADERS[name]()
+    except ImportError as error:
+        raise ValueError(f"backend {name}: {error}; {WANTED[name]}") from error
+
+
+def run(op: str, inputs: Sequence[Array], attributes: Attributes, backend: str = "native", threads: int = 1) -> Array:
+    """An operator's value, after checking operands and attributes against the law.
+
+    inputs:  arrays of any strides
+    returns: a row-major array; a layout operator may return a view
+
+    A ValueError where a shape, dtype, attribute, NaN or bool is not the law's, before anything is computed; a Fault
+    where the law has one.
+    """
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"{op}: got {threads!r} threads, want 1 or more")
+    arrays = [np.asarray(x) for x in inputs]
+    spec.infer(op, [type_of(x) for x in arrays], attributes)
+    for position, x in enumerate(arrays):
+        check_bits(op, position, x)
+    return load(backend).run(op, [x if x.flags.aligned else x.copy() for x in arrays], attributes, threads=threads)
+
+
+def check_bits(op: str, position: int, x: Array) -> None:
+    """Refuses a NaN of another pattern than the law's, and a bool of another byte than 0 or 1."""
+    if x.dtype == np.float32:
+        bits = x.view(np.uint32)
+        wrong = ((bits & 0x7FFFFFFF) > INFINITY_BITS) & (bits != CANONICAL_NAN)
+        if wrong.any():
+            raise ValueError(f"{op}: got NaN {bits[wrong][0]:#010x} in operand {position}, want {CANONICAL_NAN:#010x}")
+    elif x.dtype == np.bool_ and x.size and x.view(np.uint8).max() > 1:
+        raise ValueError(f"{op}: got byte {x.view(np.uint8).max()} in operand {position}, want bools of 0 or 1")
+
+
+def _load_native() -> Backend:
+    native, module = import_module("kernels.native"), import_module("kernels._native")
+
+    def tree_root(data: Data, threads: int = 1) -> bytes:
+        return module.tree_root(as_bytes(data), LEAF_SIZE, threads)
+
+    def subtree_roots(data: Data, leaves_per_subtree: int, threads: int = 1) -> list[bytes]:
+        return module.subtree_roots(as_bytes(data), LEAF_SIZE, leaves_per_subtree, threads)
+
+    def leaf_hashes(data: Data, threads: int = 1) -> bytes:
+        return module.leaf_hashes(as_bytes(data), LEAF_SIZE, threads)
+
+    return Backend("native", native.run, native.group_maxima, tree_root, subtree_roots, leaf_hashes)
+
+
+def _load_portable() -> Backend:
+    portable = import_module("kernels.portable")
+    return Backend("portable", portable.run, _numpy_maxima, *HASHES)
+
+
+def _load_spec() -> Backend:
+    return Backend("spec", spec.run, _numpy_maxima, *HASHES)
+
+
+def _numpy_maxima(x: Array, axes: tuple[int, ...], threads: int = 1) -> Array:
+    return maxima(x, axes)
+
+
+HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)
+LOADERS = {"native": _load_native, "portable": _load_portable, "spec": _load_spec}
+WANTED = {
+    "native": "build it with `pip install .` and a C++17 compiler",
+    "portable": "install numba",
+    "spec": "install NumPy",
+}
