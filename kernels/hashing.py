@@ -33,7 +33,8 @@ def _leaf_hash(leaf: memoryview) -> bytes:
 def root_of_hashes(hashes: bytes) -> bytes:
     """The root over joined leaf hashes: an inner node is SHA-256(0x01 || left || right).
 
-    Without a leaf it is the SHA-256 of nothing. An odd last node rises unchanged, which is the split at the largest power of two (RFC 6962, section 2.1).
+    Without a leaf it is the SHA-256 of nothing. An odd last node rises unchanged, which is the split at the largest
+    power of two (RFC 6962, section 2.1).
     """
     level = [hashes[start : start + HASH_SIZE] for start in range(0, len(hashes), HASH_SIZE)]
     while len(level) > 1:

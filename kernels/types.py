@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
 MAX_RANK = 8
 MAX_ELEMENTS = 2**40
 
-NUMPY_DTYPE = {
+NUMPY_DTYPE: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "int64": np.dtype("<i8"),
     "int32": np.dtype("<i4"),
