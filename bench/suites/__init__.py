@@ -1,0 +1,14 @@
+"""The suites by name; each gives its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.case import Case
+from bench.suites import functions, memory, products
+
+SUITES: dict[str, Callable[[], list[Case]]] = {
+    "products": products.cases,
+    "functions": functions.cases,
+    "memory": memory.cases,
+}
