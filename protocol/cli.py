@@ -1,0 +1,265 @@
+"""The command line: every room's commands, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kernels import backends
+from protocol.progress import Progress
+
+BAD_INPUT = 2
+DIFFERENT = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit code 0: done and equal; 1: a difference was found; 2: bad input, in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"isobit {options.name}: {_one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"isobit {options.name}: interrupted; what was committed stays, `isobit resume` goes on", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="isobit", description="Training that strangers can check, to the bit.")
+    commands = parser.add_subparsers(title="commands", required=True, dest="name", metavar="COMMAND")
+    _add_demo(commands)
+    _add_trace(commands)
+    _add_train(commands)
+    _add_resume(commands)
+    _add_check(commands)
+    _add_show(commands)
+    _add_export(commands)
+    _add_dispute(commands)
+    _add_selftest(commands)
+    return parser
+
+
+def _command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text[0].lower() + text[1:].split(".")[0], description=text)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", default="native", help="native, portable, spec, ... (default: native); never another than named")
+    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="threads to compute with (default: all)")
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, want a whole number of 1 or more")
+    return value
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}, want a whole number of 0 or more")
+    return int(text)
+
+
+# demo
+
+
+def _add_demo(commands) -> None:
+    parser = _command(commands, "demo", _demo, "Trains two jobs, compares backends, catches two liars, pays. Exit code 0 only if all of it held.")
+    parser.add_argument("--text", type=Path, help="a text file to train the GPT on (default: an excerpt of Python's standard library)")
+    parser.add_argument("--folder", type=Path, help="where to keep the jobs and runs (default: a temporary folder, removed afterwards)")
+    parser.add_argument("--steps", type=_positive, help="training steps of each job (default: the jobs' own)")
+    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="threads of the first run (default: all)")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from protocol import demo
+
+    return demo.run(text=options.text, folder=options.folder, steps=options.steps, threads=options.threads)
+
+
+# trace
+
+
+def _add_trace(commands) -> None:
+    parser = _command(commands, "trace", _trace, "Traces a JOB.py (plain torch: model, loss, optimizer, data, steps) into a job folder.")
+    parser.add_argument("job", type=Path, metavar="JOB.py", help="the submitter's own file; it is executed")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the job folder to write; must not exist")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a name of JOB.py before it runs")
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from engine import job, trace
+
+    settings = dict(_setting(text) for text in options.set)
+    folder = job.store_traced(options.output, trace.trace_job(options.job, settings))
+    print(f"job      {folder.job.id.hex()}")
+    print(f"program  {folder.job.program.hex()}  {len(folder.program.nodes)} nodes")
+    print(f"state    {folder.job.start_state.hex()}")
+    print(f"steps    {folder.job.steps}")
+    return 0
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise ValueError(f"--set: got {text!r}, want NAME=VALUE")
+    return name, value
+
+
+# train, resume, check
+
+
+def _add_train(commands) -> None:
+    parser = _command(commands, "train", _train, "Trains a job, committing every state, in a new run folder.")
+    parser.add_argument("job", type=Path, help="a job folder, as `isobit trace` writes it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the run folder; an unfinished one is resumed with `isobit resume`")
+    parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
+    parser.add_argument("--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)")
+    _add_machine(parser)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from engine import train
+
+    run = train.start(options.job, options.output)
+    return _advance(run, options)
+
+
+def _add_resume(commands) -> None:
+    parser = _command(commands, "resume", _resume, "Goes on with an interrupted run, to the same bits.")
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
+    parser.add_argument("--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)")
+    _add_machine(parser)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from engine import train
+
+    return _advance(train.open_run(options.run), options)
+
+
+def _advance(run, options: argparse.Namespace) -> int:
+    from engine import train
+
+    with Progress(run.job.steps) as progress:
+        train.advance(
+            run,
+            backend=options.backend,
+            threads=options.threads,
+            until=options.until,
+            checkpoint_every=options.checkpoint_every,
+            progress=progress,
+        )
+    step, root = run.last_root()
+    print(f"step {step}  state root {root.hex()}")
+    return 0
+
+
+def _add_check(commands) -> None:
+    parser = _command(commands, "check", _check, "Runs a range of steps again and compares every root with a run folder's.")
+    parser.add_argument("run", type=Path, help="the run folder to check")
+    parser.add_argument("--first", type=_natural, default=0, help="first step to run again (default: 0)")
+    parser.add_argument("--last", type=_natural, help="the step to stop before (default: the run's last)")
+    _add_machine(parser)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from engine import train
+
+    run = train.open_run(options.run)
+    with Progress(run.job.steps) as progress:
+        report = train.check(run, options.first, options.last, backend=options.backend, threads=options.threads, progress=progress)
+    print(report)
+    return 0 if report.equal else DIFFERENT
+
+
+# show, export
+
+
+def _add_show(commands) -> None:
+    parser = _command(commands, "show", _show, "Shows a program (one node a line), a job, a run, a checkpoint or a claim.")
+    parser.add_argument("path", type=Path, help="a job folder, a run folder, or a .cbor file in one")
+
+
+def _show(options: argparse.Namespace) -> int:
+    from protocol import show
+
+    sys.stdout.write(show.text_of(options.path))
+    return 0
+
+
+def _add_export(commands) -> None:
+    parser = _command(commands, "export", _export, "Writes a checkpoint of a run as one safetensors file.")
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+    parser.add_argument("--step", type=_natural, help="the checkpoint's step (default: the last)")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from engine import train
+
+    step = train.export(train.open_run(options.run), options.output, options.step)
+    print(f"wrote the state after step {step} to {options.output}")
+    return 0
+
+
+# dispute
+
+
+def _add_dispute(commands) -> None:
+    parser = _command(commands, "dispute", _dispute, "Plays a dispute between two run folders of one job, to one verdict.")
+    parser.add_argument("solver", type=Path, help="the run folder that is claimed")
+    parser.add_argument("verifier", type=Path, help="the run folder that objects")
+    parser.add_argument("--arity", type=int, choices=(2, 4, 8, 16, 32), default=16, help="children a round (default: 16)")
+    parser.add_argument("--json", action="store_true", help="print the transcript as JSON")
+    _add_machine(parser)
+
+
+def _dispute(options: argparse.Namespace) -> int:
+    from protocol import play
+
+    transcript = play.local_dispute(
+        options.solver, options.verifier, backend=options.backend, threads=options.threads, arity=options.arity
+    )
+    print(json.dumps(transcript.to_json(), indent=2) if options.json else transcript)
+    return DIFFERENT if transcript.disputed else 0
+
+
+# selftest
+
+
+def _add_selftest(commands) -> None:
+    parser = _command(commands, "selftest", _selftest, "Runs the conformance vectors on this machine and prints a digest that is the same everywhere.")
+    parser.add_argument("--backend", choices=backends.NAMES, help="one backend (default: every one that this machine has)")
+    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from kernels import conformance
+
+    names = [options.backend] if options.backend else list(backends.available())
+    reports = [conformance.run(name, options.threads) for name in names]
+    for report in reports:
+        print(report)
+    return 0 if all(report.passed for report in reports) else DIFFERENT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
