@@ -105,6 +105,32 @@ py::array run(const std::string &name, const py::list &inputs, const std::vector
     return output;
 }
 
+void run_group(const py::list &inputs, const py::list &outputs, const py::array_t<int32_t, py::array::c_style> &code,
+               int64_t size, int64_t columns, int64_t threads) {
+    std::vector<py::array> kept;
+    const auto describe_all = [&](const py::list &arrays, bool copy) {
+        std::vector<isobit_tensor> tensors;
+        for (const py::handle &item : arrays) {
+            py::array array = py::cast<py::array>(item);
+            if (copy && !is_plain(array)) array = py::array::ensure(array.attr("copy")("C"));
+            if (!copy && (!array.writeable() || !is_plain(array))) throw py::value_error("group: got an output that is read-only or strided");
+            tensors.push_back(describe("group", array));
+            kept.push_back(std::move(array));
+        }
+        return tensors;
+    };
+    const std::vector<isobit_tensor> in = describe_all(inputs, true), out = describe_all(outputs, false);
+    const isobit_group group{in.data(), static_cast<int32_t>(in.size()), out.data(), static_cast<int32_t>(out.size()),
+                             code.data(), static_cast<int32_t>(code.size()), size, columns, thread_count(threads)};
+    isobit_error error{};
+    int32_t status;
+    {
+        py::gil_scoped_release release;
+        status = isobit_run_group(&group, &error);
+    }
+    if (status) raise("group", error);
+}
+
 std::string isa() {
     char message[256];
     const char *name = isobit::isa_name(message, sizeof message);
@@ -186,6 +212,10 @@ PYBIND11_MODULE(_native, module) {
     module.def("run", &run, py::arg("name"), py::arg("inputs"), py::arg("attributes"), py::arg("dtype"), py::arg("shape"),
                py::arg("threads") = 1, py::arg("out") = py::none(),
                "One operator: dtype and shape are the result's; out, where given, is a contiguous array to write it to.");
+    module.def("run_group", &run_group, py::arg("inputs"), py::arg("outputs"), py::arg("code"), py::arg("size"),
+               py::arg("columns") = 0, py::arg("threads") = 1, "A group of operators in one pass (csrc/cpu/group.cpp).");
+    module.def("operator_index", [](const std::string &name) { return isobit_operator_index(name.c_str()); }, py::arg("name"),
+               "The number of an operator in a group's code; -1 if there is none.");
     module.def("isa", &isa, "The instruction set in use: plain, avx2, avx512 or neon.");
     module.def("tree_root", &tree_root, py::arg("buffer"), py::arg("leaf_size") = 1024, py::arg("threads") = 1,
                "The root (RFC 6962) over leaves of leaf_size bytes.");

@@ -11,11 +11,11 @@
 namespace isobit {
 
 #if defined(__x86_64__)
-namespace plain { extern const Kernel table[]; }
-namespace avx2 { extern const Kernel table[]; }
-namespace avx512 { extern const Kernel table[]; }
+namespace plain { extern const Kernel table[]; extern const GroupKernel group_kernel; }
+namespace avx2 { extern const Kernel table[]; extern const GroupKernel group_kernel; }
+namespace avx512 { extern const Kernel table[]; extern const GroupKernel group_kernel; }
 #else
-namespace neon { extern const Kernel table[]; }
+namespace neon { extern const Kernel table[]; extern const GroupKernel group_kernel; }
 #endif
 
 namespace {
@@ -34,6 +34,7 @@ constexpr int OPERATOR_COUNT = sizeof NAMES / sizeof NAMES[0];
 struct Isa {
     const char *name;
     const Kernel *table;
+    GroupKernel group;
     bool usable;
 };
 
@@ -44,15 +45,15 @@ Isa choose() {
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                             __builtin_cpu_supports("avx512vnni");
-    const Isa known[] = {{"avx512", avx512::table, has_avx512}, {"avx2", avx2::table, has_avx2},
-                         {"plain", plain::table, true}};
+    const Isa known[] = {{"avx512", avx512::table, avx512::group_kernel, has_avx512}, {"avx2", avx2::table, avx2::group_kernel, has_avx2},
+                         {"plain", plain::table, plain::group_kernel, true}};
 #else
-    const Isa known[] = {{"neon", neon::table, true}};
+    const Isa known[] = {{"neon", neon::table, neon::group_kernel, true}};
 #endif
     const char *wanted = std::getenv("ISOBIT_ISA");
     for (const Isa &isa : known)
         if (wanted && *wanted ? std::strcmp(wanted, isa.name) == 0 : isa.usable) return isa;
-    return {nullptr, nullptr, false};
+    return {nullptr, nullptr, nullptr, false};
 }
 
 const Isa &chosen() {
@@ -102,8 +103,9 @@ void check_tensor(const char *what, const isobit_tensor &tensor) {
 void check_output(const isobit_tensor &output) {
     check_tensor("output", output);
     int64_t expected = 1;
-    for (int axis = output.rank - 1; axis >= 0; --axis) {
+    for (int axis = 0; axis < output.rank; ++axis)
         if (output.shape[axis] == 0) return;
+    for (int axis = output.rank - 1; axis >= 0; --axis) {
         if (output.shape[axis] > 1 && output.stride[axis] != expected)
             invalid("got output %s with stride %lld in axis %d, want it contiguous", show(output).text,
                     (long long)output.stride[axis], axis);
@@ -136,21 +138,38 @@ int32_t answer(isobit_error *error, int32_t status, int64_t element, const char 
     return status;
 }
 
-int32_t run(int index, const isobit_call *call, isobit_error *error) noexcept {
+// Runs `compute` and turns its refusals into a status.
+template <class Compute>
+int32_t guarded(const char *name, isobit_error *error, const Compute &compute) noexcept {
     try {
-        check_call(call);
-        const Isa &isa = chosen();
         host::FloatMode ieee;
-        if (!isa.table[index]) invalid("got an operator that is not built, want one of the library");
-        isa.table[index](*call);
+        compute();
         return answer(error, 0, 0, "", "");
     } catch (const Refusal &refusal) {
-        return answer(error, refusal.status, refusal.element, NAMES[index], refusal.message);
+        return answer(error, refusal.status, refusal.element, name, refusal.message);
     } catch (const std::bad_alloc &) {
-        return answer(error, 3, 0, NAMES[index], "out of memory");
+        return answer(error, 3, 0, name, "out of memory");
     } catch (...) {
-        return answer(error, 1, 0, NAMES[index], "got an exception of the C++ runtime, want none");
+        return answer(error, 1, 0, name, "got an exception of the C++ runtime, want none");
     }
+}
+
+int32_t run(int index, const isobit_call *call, isobit_error *error) noexcept {
+    return guarded(NAMES[index], error, [&] {
+        check_call(call);
+        chosen().table[index](*call);
+    });
+}
+
+void check_group(const isobit_group *group) {
+    if (!group) invalid("got no group, want one");
+    if (group->input_count < 0 || group->input_count > 1024) invalid("got %d inputs, want 0 to 1024", group->input_count);
+    if (group->output_count < 1 || group->output_count > 1024) invalid("got %d outputs, want 1 to 1024", group->output_count);
+    if (group->code_count < 1 || !group->code) invalid("got no code, want some");
+    if ((group->input_count && !group->inputs) || !group->outputs) invalid("got no tensors, want some");
+    if (group->threads < 1 || group->threads > 1024) invalid("got %d threads, want 1 to 1024", group->threads);
+    for (int i = 0; i < group->input_count; ++i) check_tensor("input", group->inputs[i]);
+    for (int i = 0; i < group->output_count; ++i) check_output(group->outputs[i]);
 }
 
 }  // namespace
@@ -164,9 +183,12 @@ void invalid(const char *format, ...) {
     throw refusal;
 }
 
-void fault(int64_t element, const char *reason) {
+void fault(int64_t element, const char *reason, ...) {
     Refusal refusal{2, element, {}};
-    std::snprintf(refusal.message, sizeof refusal.message, "%s", reason);
+    va_list arguments;
+    va_start(arguments, reason);
+    std::vsnprintf(refusal.message, sizeof refusal.message, reason, arguments);
+    va_end(arguments);
     throw refusal;
 }
 
@@ -205,13 +227,25 @@ extern "C" {
     int32_t isobit_##name(const isobit_call *call, isobit_error *error) { return isobit::run(INDEX_##name, call, error); }
 ISOBIT_OPERATORS(BY_NAME)
 
+int32_t isobit_run_group(const isobit_group *group, isobit_error *error) {
+    return isobit::guarded("group", error, [&] {
+        isobit::check_group(group);
+        isobit::chosen().group(*group);
+    });
+}
+
+int32_t isobit_operator_index(const char *name) {
+    for (int i = 0; name && i < isobit::OPERATOR_COUNT; ++i)
+        if (std::strcmp(name, isobit::NAMES[i]) == 0) return i;
+    return -1;
+}
+
 isobit_operator isobit_find(const char *name) {
     static constexpr isobit_operator functions[] = {
 #define FUNCTION(name) isobit_##name,
         ISOBIT_OPERATORS(FUNCTION)};
-    for (int i = 0; name && i < isobit::OPERATOR_COUNT; ++i)
-        if (std::strcmp(name, isobit::NAMES[i]) == 0) return functions[i];
-    return nullptr;
+    const int32_t index = isobit_operator_index(name);
+    return index < 0 ? nullptr : functions[index];
 }
 
 const char *isobit_isa(void) {

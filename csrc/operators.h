@@ -21,12 +21,13 @@
 namespace isobit {
 
 using Kernel = void (*)(const isobit_call &);
+using GroupKernel = void (*)(const isobit_group &);
 
 enum Dtype : int32_t { FLOAT32 = 0, INT64 = 1, INT32 = 2, UINT32 = 3, BOOL = 4 };
 
 // Refusals: thrown here, caught where the C ABI begins. The operator's name is put in front of the message there.
 [[noreturn]] void invalid(const char *format, ...) __attribute__((format(printf, 1, 2)));
-[[noreturn]] void fault(int64_t element, const char *reason);
+[[noreturn]] void fault(int64_t element, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 
 struct Shown { // a type as text: "float32[2, 3]"
     char text[112];

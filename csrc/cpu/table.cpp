@@ -3,11 +3,15 @@
 
 namespace isobit::ISOBIT_ISA {
 
-#define DECLARE(name) __attribute__((weak)) void op_##name(const isobit_call &);
+#define DECLARE(name) void op_##name(const isobit_call &);
 ISOBIT_OPERATORS(DECLARE)
 
 extern const Kernel table[];
 #define ENTRY(name) op_##name,
 const Kernel table[] = {ISOBIT_OPERATORS(ENTRY)};
+
+void run_group(const isobit_group &);
+extern const GroupKernel group_kernel;
+const GroupKernel group_kernel = run_group;
 
 }  // namespace isobit::ISOBIT_ISA

@@ -18,8 +18,8 @@ static inline int64_t element_count(const isobit_tensor &tensor) {
 
 static inline bool is_contiguous(const isobit_tensor &tensor) {
     int64_t expected = 1;
+    if (element_count(tensor) == 0) return true;
     for (int axis = tensor.rank - 1; axis >= 0; --axis) {
-        if (tensor.shape[axis] == 0) return true;
         if (tensor.shape[axis] > 1 && tensor.stride[axis] != expected) return false;
         expected *= tensor.shape[axis];
     }

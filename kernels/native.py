@@ -1,0 +1,77 @@
+"""Every operator on the native library (csrc): the same names and bits as kernels.spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from kernels import _native, spec
+from kernels.spec.operator import WIDTHS, Array, Attributes
+from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
+
+Frozen = tuple[tuple[str, Any], ...]
+Plan = tuple[list[int], int, tuple[int, ...]]
+DTYPE_NAME = {dtype: name for name, dtype in NUMPY_DTYPE.items()}
+
+
+def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1, out: Array | None = None) -> Array:
+    """The operator's value; the types are taken as checked by infer.
+
+    inputs:  arrays of any strides
+    out:     a contiguous array of the result's type to write to, apart from every input
+    returns: out, or a new row-major array; a layout operator gives a view where one exists
+    """
+    if spec.is_layout(op):
+        return _layout(op, inputs[0], attributes, threads)
+    types = tuple(TensorType(DTYPE_NAME[x.dtype], x.shape) for x in inputs)
+    flat, dtype, shape = _plan(op, types, freeze(attributes))
+    return _native.run(op, list(inputs), flat, dtype, shape, threads, out)
+
+
+def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:
+    """The maxima of |x| over the axes as bit patterns; 0 for an empty group.
+
+    x:       float32
+    returns: uint32, the axes removed
+    """
+    shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+    if not axes:
+        return group_maxima(x[..., None], (x.ndim,), threads)
+    flat = [len(axes), *sorted(axes)]
+    return _native.run("group_maxima", [x], flat, DTYPES.index("uint32"), shape, threads)
+
+
+def freeze(attributes: Attributes) -> Frozen:
+    """Attributes as a hashable value."""
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in attributes.items())
+
+
+@lru_cache(maxsize=65536)
+def _plan(op: str, types: tuple[TensorType, ...], attributes: Frozen) -> Plan:
+    """The attributes as the C ABI takes them, and the result's dtype and shape."""
+    named = dict(attributes)
+    result = spec.infer(op, types, named)
+    return flatten(op, named), DTYPES.index(result.dtype), result.shape
+
+
+def flatten(op: str, attributes: Attributes) -> list[int]:
+    """Attributes in the law's order as integers: a list is its length and its values, a dtype or width its index."""
+    flat: list[int] = []
+    for name, kind in spec.OPERATORS[op].attributes.items():
+        value = attributes[name]
+        if kind == "ints":
+            flat += [len(value), *value]
+        else:
+            flat.append(
+                {"dtype": DTYPES, "width": WIDTHS}[kind].index(value) if kind in ("dtype", "width") else int(value)
+            )
+    return flat
+
+
+def _layout(op: str, x: Array, attributes: Attributes, threads: int) -> Array:
+    """A view; a reshape that has none is a view of a row-major copy."""
+    if op == "reshape" and not x.flags.c_contiguous:
+        dtype = DTYPES.index(DTYPE_NAME[x.dtype])
+        x = _native.run("copy", [x], [], dtype, x.shape, threads)
+    return spec.OPERATORS[op].value(x, **attributes)
