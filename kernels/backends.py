@@ -10,6 +10,7 @@ from importlib import import_module
 import numpy as np
 
 from kernels import hashing, spec
+from kernels.group import Group
 from kernels.hashing import LEAF_SIZE, Data, as_bytes
 from kernels.spec.operator import Array, Attributes
 from kernels.spec.rounding import INFINITY_BITS, maxima
@@ -27,6 +28,8 @@ class Backend:
     tree_root:     (array or bytes, threads=1) -> the root over 1 KiB leaves
     subtree_roots: (array or bytes, leaves per subtree, threads=1) -> their roots
     leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
+    compile_group: (Group) -> a function of (inputs, threads) that gives the group's outputs; None where the backend
+                   runs one operator at a time
     """
 
     name: str
@@ -35,6 +38,7 @@ class Backend:
     tree_root: Callable[..., bytes]
     subtree_roots: Callable[..., list[bytes]]
     leaf_hashes: Callable[..., bytes]
+    compile_group: Callable[[Group], Callable[[Sequence[Array], int], list[Array]]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -97,6 +101,7 @@ def check_bits(op: str, position: int, x: Array) -> None:
 
 def _load_native() -> Backend:
     native, module = import_module("kernels.native"), import_module("kernels._native")
+    compile_group = import_module("kernels.native_group").compile_group
 
     def tree_root(data: Data, threads: int = 1) -> bytes:
         return module.tree_root(as_bytes(data), LEAF_SIZE, threads)
@@ -107,12 +112,12 @@ def _load_native() -> Backend:
     def leaf_hashes(data: Data, threads: int = 1) -> bytes:
         return module.leaf_hashes(as_bytes(data), LEAF_SIZE, threads)
 
-    return Backend("native", native.run, native.group_maxima, tree_root, subtree_roots, leaf_hashes)
+    return Backend("native", native.run, native.group_maxima, tree_root, subtree_roots, leaf_hashes, compile_group)
 
 
 def _load_portable() -> Backend:
     portable = import_module("kernels.portable")
-    return Backend("portable", portable.run, _numpy_maxima, *HASHES)
+    return Backend("portable", portable.run, portable.maxima, *HASHES)
 
 
 def _load_spec() -> Backend:

@@ -1,0 +1,336 @@
+"""Groups of elementwise nodes, and of sums and maxima over rows, that run as one pass over memory.
+
+Every operator rounds by itself, so a fused group gives the bits of its members. A group has a domain of `size` elements in
+row-major order, cut into rows of `columns` elements where a member reduces rows; a member's value is either `full`
+(one element per element of the domain) or one per `row`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+
+from engine import views
+from engine.program import Node, Program
+from engine.views import View
+from kernels import spec
+from kernels.group import SPREAD, Group, Register, Step
+
+FAULTING = frozenset(name for name, operator in spec.OPERATORS.items() if operator.can_fault)
+ELEMENTWISE = frozenset(name for name, operator in spec.OPERATORS.items() if operator.family == "elementwise") - FAULTING
+ROW_REDUCTIONS = frozenset({"sum", "amax", "amin"})
+MOST_MEMBERS = 96
+MOST_COLUMNS = 2**16
+
+
+@dataclass
+class Unit:
+    """What the executor runs in one call: one node, or the members of a group in program order."""
+
+    members: list[int]
+    size: int = 0
+    columns: int | None = None
+    rows: set[int] = field(default_factory=set)
+    before: set[int] = field(default_factory=set)
+
+    @property
+    def is_group(self) -> bool:
+        return self.size > 0
+
+
+def units_of(program: Program) -> list[Unit]:
+    """Every node but the layout operators, in groups as large as the order of computation allows, in an order to run them."""
+    grouping = _Grouping(program)
+    for number, node in program.numbered_nodes():
+        grouping.add(number, node)
+    return grouping.in_order()
+
+
+class _Grouping:
+    """The units so far. A unit's `before` are the units that it reads; merged units forward to the one that is left."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.types = program, program.types
+        self.views: dict[int, View] = {n: views.whole(n, t.shape) for n, t in enumerate(self.types[: program.first_node])}
+        self.units: list[Unit] = []
+        self.unit_of: dict[int, int] = {}
+        self.forward: dict[int, int] = {}
+
+    def add(self, number: int, node: Node) -> None:
+        if spec.is_layout(node.op):
+            view = views.follow(self.views[node.operands[0]], node.op, node.attributes)
+            self.views[number] = view or views.whole(number, self.types[number].shape)
+            self._note_copy(number, node, view)
+            return
+        self.views[number] = views.whole(number, self.types[number].shape)
+        sources = [self.views[operand] for operand in node.operands]
+        if not self._join(number, node, sources):
+            self._start(number, node, sources)
+
+    def _note_copy(self, number: int, node: Node, view: View | None) -> None:
+        """A layout without strides is copied when it is read: its readers then come after what it reads."""
+        if view is None:
+            source = self.views[node.operands[0]].source
+            if source in self.unit_of:
+                self.unit_of[number] = self.unit_of[source]
+                self.views[number] = View(source, self.types[number].shape, (-1,) * len(self.types[number].shape))
+
+    def _start(self, number: int, node: Node, sources: list[View]) -> None:
+        unit = Unit([number])
+        if node.op in ELEMENTWISE:
+            unit.size = self.types[number].size
+        elif columns := self._row_columns(node):
+            unit.size, unit.columns = self.types[node.operands[0]].size, columns
+            unit.rows.add(number)
+        self.unit_of[number] = len(self.units)
+        self.units.append(unit)
+        unit.before |= self._units_of(sources)
+
+    def _row_columns(self, node: Node) -> int | None:
+        """The length of the rows that a node reduces, where it reduces whole rows."""
+        if node.op not in ROW_REDUCTIONS:
+            return None
+        operand = self.types[node.operands[0]]
+        axes = node.attributes["axes"]
+        trailing = tuple(range(len(operand.shape) - len(axes), len(operand.shape)))
+        columns = prod(operand.shape[axis] for axis in axes)
+        fits = axes == trailing and operand.size > 0 and 1 < columns <= MOST_COLUMNS and operand.dtype == "float32"
+        return columns if fits else None
+
+    def _units_of(self, sources: Iterable[View]) -> set[int]:
+        return {self._find(self.unit_of[view.source]) for view in sources if view.source in self.unit_of}
+
+    def _find(self, unit: int) -> int:
+        while unit in self.forward:
+            unit = self.forward[unit]
+        return unit
+
+    def _join(self, number: int, node: Node, sources: list[View]) -> bool:
+        """Adds the node to the latest group that it can join, and then joins its other groups to that one."""
+        columns = self._row_columns(node)
+        if node.op not in ELEMENTWISE and columns is None:
+            return False
+        candidates = sorted(self._units_of(sources), key=lambda u: self.units[u].members[-1], reverse=True)
+        for position, unit in enumerate(candidates):
+            if self._accept(unit, number, node, sources, columns):
+                for other in candidates[position + 1 :]:
+                    self._merge(other, self._find(unit))
+                return True
+        return False
+
+    def _accept(self, number_of_unit: int, number: int, node: Node, sources: list[View], columns: int | None) -> bool:
+        unit = self.units[number_of_unit]
+        if not unit.is_group or len(unit.members) >= MOST_MEMBERS:
+            return False
+        kind = self._kind(unit, number, sources, columns)
+        if kind is None or any(self._depends(u, number_of_unit) for u in self._units_of(sources) - {number_of_unit}):
+            return False
+        if columns is not None:
+            unit.columns = columns
+        if kind == "row":
+            unit.rows.add(number)
+        unit.members.append(number)
+        unit.before |= self._units_of(sources) - {number_of_unit}
+        self.unit_of[number] = number_of_unit
+        return True
+
+    def _kind(self, unit: Unit, number: int, sources: list[View], columns: int | None) -> str | None:
+        """Whether the node's value is full or per row in the unit's domain; None where the two do not fit."""
+        inside = [view for view in sources if view.source in unit.members]
+        if columns is not None:
+            fits = unit.columns in (None, columns) and sources[0].size == unit.size
+            return "row" if fits and not unit.rows.intersection([sources[0].source]) and self._flat(inside) else None
+        size = self.types[number].size
+        if size == unit.size:
+            return "full" if all(self._fits_full(unit, view) for view in inside) else None
+        if unit.columns and size * unit.columns == unit.size:
+            return "row" if all(view.source in unit.rows for view in inside) and self._flat(inside) else None
+        return None
+
+    def _flat(self, inside: list[View]) -> bool:
+        return all(views.is_flat(view, self.types[view.source].size) for view in inside)
+
+    def _fits_full(self, unit: Unit, view: View) -> bool:
+        if view.source not in unit.rows:
+            return views.is_flat(view, unit.size)
+        assert unit.columns is not None
+        return views.is_row_wise(view, unit.size // unit.columns, unit.columns)
+
+    def _merge(self, other: int, unit: int) -> None:
+        """Joins a group to another where the domains agree and no path leads from one to the other around them."""
+        a, b = self.units[other], self.units[unit]
+        fits = a.is_group and a.size == b.size and (a.columns or b.columns) == (b.columns or a.columns)
+        if not fits or other == unit or len(a.members) + len(b.members) > MOST_MEMBERS or not self._reads_fit(a, b):
+            return
+        a_before = {self._find(u) for u in a.before} - {other, unit}
+        b_before = {self._find(u) for u in b.before} - {other, unit}
+        if any(self._depends(u, unit) for u in a_before) or any(self._depends(u, other) for u in b_before):
+            return
+        b.members = sorted(a.members + b.members)
+        b.rows |= a.rows
+        b.columns = a.columns or b.columns
+        b.before = a_before | b_before
+        self.forward[other] = unit
+
+    def _reads_fit(self, a: Unit, b: Unit) -> bool:
+        """Whether every read of one group's value by the other's members can stay inside the joined group."""
+        joined = Unit(a.members + b.members, a.size, a.columns or b.columns, a.rows | b.rows)
+        for number in joined.members:
+            inside = [v for v in self._sources(number) if v.source in joined.members]
+            node = self.program.nodes[number - self.program.first_node]
+            per_row = number in joined.rows and node.op not in ROW_REDUCTIONS
+            if per_row and not all(v.source in joined.rows for v in inside):
+                return False
+            if per_row or node.op in ROW_REDUCTIONS:
+                fits = self._flat(inside)
+            else:
+                fits = all(self._fits_full(joined, view) for view in inside)
+            if not fits:
+                return False
+        return True
+
+    def _sources(self, number: int) -> list[View]:
+        return [self.views[operand] for operand in self.program.nodes[number - self.program.first_node].operands]
+
+    def _depends(self, unit: int, on: int) -> bool:
+        """Whether a unit reads another's values, directly or through others."""
+        first = self.units[on].members[0]
+        seen: set[int] = set()
+        waiting = [self._find(unit)]
+        while waiting:
+            current = waiting.pop()
+            if current == on:
+                return True
+            if current in seen or self.units[current].members[-1] < first:
+                continue
+            seen.add(current)
+            waiting.extend(self._find(u) for u in self.units[current].before)
+        return False
+
+    def in_order(self) -> list[Unit]:
+        """The units that are left, each after what it reads, otherwise by their last member."""
+        alive = [u for u in range(len(self.units)) if u not in self.forward]
+        readers: dict[int, list[int]] = {u: [] for u in alive}
+        missing: dict[int, int] = {}
+        for u in alive:
+            before = {self._find(b) for b in self.units[u].before} - {u}
+            missing[u] = len(before)
+            for b in before:
+                readers[b].append(u)
+        ready = [(self.units[u].members[-1], u) for u in alive if missing[u] == 0]
+        heapq.heapify(ready)
+        order: list[Unit] = []
+        while ready:
+            _, u = heapq.heappop(ready)
+            order.append(self.units[u])
+            for reader in readers[u]:
+                missing[reader] -= 1
+                if missing[reader] == 0:
+                    heapq.heappush(ready, (self.units[reader].members[-1], reader))
+        assert len(order) == len(alive), "grouping made a cycle"
+        return order
+
+
+def read_outside(program: Program, units: Iterable[Unit]) -> frozenset[int]:
+    """The values that another unit, or an output of the program, reads directly or through layout operators."""
+    unit_of = {number: unit.members[0] for unit in units for number in unit.members}
+    needed = {source_of(program, output.value) for output in program.outputs}
+    for number, unit in unit_of.items():
+        for operand in program.nodes[number - program.first_node].operands:
+            source = source_of(program, operand)
+            if unit_of.get(source) != unit:
+                needed.add(source)
+    return frozenset(needed)
+
+
+def source_of(program: Program, value: int) -> int:
+    """The value behind a chain of layout operators."""
+    while value >= program.first_node and spec.is_layout(program.nodes[value - program.first_node].op):
+        value = program.nodes[value - program.first_node].operands[0]
+    return value
+
+
+def group_of(program: Program, unit: Unit, needed: frozenset[int]) -> tuple[Group, tuple[int, ...], tuple[int, ...]]:
+    """What a backend runs for a unit.
+
+    needed:  the values that something outside the unit reads
+    returns: the group, the values that are its inputs, the values that are its outputs
+    """
+    return _Emission(program, unit).finish(needed)
+
+
+class _Emission:
+    """Registers and steps of one unit. An input is read as the view that a member's operand is."""
+
+    def __init__(self, program: Program, unit: Unit) -> None:
+        self.program, self.unit, self.types = program, unit, program.types
+        self.members = set(unit.members)
+        self.inputs: dict[tuple[int, bool], int] = {}
+        self.steps: list[tuple[str, tuple[str, int, bool], list[tuple[str, int, bool]]]] = []
+        self.spread: set[int] = set()
+        for number in unit.members:
+            self._emit(number)
+
+    def _emit(self, number: int) -> None:
+        node = self.program.nodes[number - self.program.first_node]
+        per_row = number in self.unit.rows and node.op not in ROW_REDUCTIONS
+        operands = [self._operand(operand, per_row) for operand in node.operands]
+        self.steps.append((node.op, ("member", number, number in self.unit.rows), operands))
+
+    def _operand(self, operand: int, per_row: bool) -> tuple[str, int, bool]:
+        source = source_of(self.program, operand)
+        if source not in self.members:
+            self.inputs.setdefault((operand, per_row), len(self.inputs))
+            return ("input", operand, per_row)
+        if source in self.unit.rows and not per_row:
+            if source not in self.spread:
+                self.spread.add(source)
+                self.steps.append((SPREAD, ("spread", source, False), [("member", source, True)]))
+            return ("spread", source, False)
+        return ("member", source, per_row)
+
+    def finish(self, needed: frozenset[int]) -> tuple[Group, tuple[int, ...], tuple[int, ...]]:
+        outputs = tuple(number for number in self.unit.members if number in needed)
+        allocation = _Allocation(len(self.inputs), [Register(self.types[n].dtype, row) for n, row in self.inputs])
+        places = {("input", n, row): place for (n, row), place in self.inputs.items()}
+        last = {key: i for i, (_, _, operands) in enumerate(self.steps) for key in operands}
+        steps = []
+        for i, (op, result, operands) in enumerate(self.steps):
+            kind, number, per_row = result
+            keep = kind == "member" and number in outputs
+            places[result] = allocation.take(Register(self.types[number].dtype, per_row), keep)
+            steps.append(Step(op, places[result], tuple(places[key] for key in operands)))
+            for key in {*operands, result}:
+                if last.get(key, i) == i and key[0] != "input" and not (key[0] == "member" and key[1] in outputs):
+                    allocation.release(places[key])
+        group = Group(
+            self.unit.size,
+            self.unit.columns or 0,
+            tuple(allocation.registers),
+            len(self.inputs),
+            tuple((places["member", n, n in self.unit.rows], self.types[n]) for n in outputs),
+            tuple(steps),
+        )
+        return group, tuple(number for number, _ in self.inputs), outputs
+
+
+class _Allocation:
+    """Registers, handed out again once their value is dead, so that a tile's values stay in the first cache."""
+
+    def __init__(self, inputs: int, registers: list[Register]) -> None:
+        assert len(registers) == inputs
+        self.registers = registers
+        self.free: list[int] = []
+
+    def take(self, register: Register, keep: bool) -> int:
+        for place in [] if keep else self.free:
+            if self.registers[place] == register:
+                self.free.remove(place)
+                return place
+        self.registers.append(register)
+        return len(self.registers) - 1
+
+    def release(self, place: int) -> None:
+        self.free.append(place)

@@ -1,0 +1,42 @@
+"""A group of operators that run in one pass over memory, and what a backend needs to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernels.types import TensorType
+
+SPREAD = "spread"
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A value inside a group: one element per element of the domain, or one per row of it."""
+
+    dtype: str
+    per_row: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One member: an elementwise operator, a sum, amax or amin of rows, or `spread`: a row's value repeated along it."""
+
+    op: str
+    result: int
+    operands: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The domain has `size` elements in row-major order, `columns` a row (0 where no member works on rows).
+
+    registers: the inputs first
+    outputs:   (register, type of the array it becomes)
+    """
+
+    size: int
+    columns: int
+    registers: tuple[Register, ...]
+    inputs: int
+    outputs: tuple[tuple[int, TensorType], ...]
+    steps: tuple[Step, ...]

@@ -1,0 +1,179 @@
+"""Fusing changes no bit: every group gives what its members give one by one, whatever the program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine import fusion
+from engine.program import Input, Node, Output, Program, verify
+from kernels import backends, spec
+from kernels.types import NUMPY_DTYPE, TensorType
+
+UNARY = ("exp", "neg", "abs", "sqrt", "tanh", "sigmoid")
+BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
+
+
+def one_by_one(program: Program, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Every value of a program, each operator by itself."""
+    values = list(inputs)
+    for node in program.nodes:
+        values.append(backends.load("native").run(node.op, [values[o] for o in node.operands], node.attributes, threads=1))
+    return values
+
+
+def fused(
+    program: Program, inputs: list[np.ndarray], threads: int, everything: bool
+) -> tuple[dict[int, np.ndarray], list[fusion.Unit]]:
+    """The values that leave the units (or all, of everything), by running the units in their order."""
+    values: dict[int, np.ndarray] = dict(enumerate(inputs))
+    native = backends.load("native")
+    assert native.compile_group is not None
+    layouts = {n: node for n, node in program.numbered_nodes() if spec.is_layout(node.op)}
+
+    def value(number: int) -> np.ndarray:
+        if number not in values and number in layouts:
+            node = layouts[number]
+            return native.run(node.op, [value(node.operands[0])], node.attributes)
+        return values[number]
+
+    units = fusion.units_of(program)
+    needed = frozenset(range(len(program.types))) if everything else fusion.read_outside(program, units)
+    for unit in units:
+        if unit.is_group:
+            group, reads, writes = fusion.group_of(program, unit, needed)
+            if not writes:
+                continue
+            values.update(zip(writes, native.compile_group(group)([value(n) for n in reads], threads), strict=True))
+        else:
+            node = program.nodes[unit.members[0] - program.first_node]
+            values[unit.members[0]] = native.run(node.op, [value(o) for o in node.operands], node.attributes)
+    return values, units
+
+
+class Writer:
+    """Builds a program node by node."""
+
+    def __init__(self, *types: TensorType) -> None:
+        self.types = list(types)
+        self.inputs = tuple(Input(f"x{i}", "batch", t) for i, t in enumerate(types))
+        self.nodes: list[Node] = []
+
+    def __call__(self, op: str, *operands: int, **attributes: object) -> int:
+        self.types.append(spec.infer(op, [self.types[o] for o in operands], attributes))
+        self.nodes.append(Node(op, operands, attributes))
+        return len(self.types) - 1
+
+    def repeat(self, x: int, shape: tuple[int, ...]) -> int:
+        """A value per row, repeated along rows of the shape."""
+        column = self("reshape", x, shape=(*self.types[x].shape, 1))
+        return self("broadcast", column, shape=shape)
+
+    def program(self) -> Program:
+        return verify(Program(self.inputs, (), tuple(self.nodes), (Output("last", "metric", len(self.types) - 1),)))
+
+
+def softmax(write: Writer, x: int) -> int:
+    shape = write.types[x].shape
+    axes = (len(shape) - 1,)
+    shifted = write("sub", x, write.repeat(write("amax", x, axes=axes), shape))
+    e = write("exp", shifted)
+    return write("div", e, write.repeat(write("sum", e, axes=axes), shape))
+
+
+def random_program(seed: int) -> Program:
+    """Elementwise operators, reductions of rows, layouts and permutations in any order."""
+    random = np.random.default_rng(seed)
+    shape = (int(random.integers(1, 5)), int(random.integers(1, 7)), int(random.integers(2, 40)))
+    write = Writer(*(TensorType("float32", shape) for _ in range(3)))
+    full, rows = list(range(3)), []
+    for _ in range(int(random.integers(3, 40))):
+        kind = random.choice(["unary", "binary", "reduce", "spread", "row", "turn", "select", "flat"])
+        x, y = (int(random.choice(full)) for _ in range(2))
+        if kind == "unary":
+            full.append(write(str(random.choice(UNARY)), x))
+        elif kind == "binary":
+            full.append(write(str(random.choice(BINARY)), x, y))
+        elif kind == "reduce":
+            rows.append(write(str(random.choice(["sum", "amax", "amin"])), x, axes=(2,)))
+        elif kind == "spread" and rows:
+            full.append(write(str(random.choice(BINARY)), x, write.repeat(int(random.choice(rows)), shape)))
+        elif kind == "row" and rows:
+            rows.append(write(str(random.choice(BINARY)), *(int(random.choice(rows)) for _ in range(2))))
+        elif kind == "turn":
+            turned = write("permute", x, axes=(2, 0, 1))
+            back = write("permute", write("exp", turned), axes=(1, 2, 0))
+            full.append(write("add", y, back))
+        elif kind == "select":
+            full.append(write("select", write("lt", x, y), x, write("cast", write("cast", y, dtype="int32"), dtype="float32")))
+        elif kind == "flat":
+            flat = write("reshape", x, shape=(shape[0] * shape[1], shape[2]))
+            full.append(write("reshape", write("neg", flat), shape=shape))
+    return write.program()
+
+
+def random_inputs(program: Program, seed: int) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    arrays = [random.standard_normal(v.type.shape).astype(NUMPY_DTYPE[v.type.dtype]) for v in program.inputs]
+    for array in arrays:
+        odd = random.random(array.shape) < 0.02
+        array[odd] = random.choice(np.array([0.0, -0.0, np.inf, -np.inf, 1e-42, 3e38], np.float32), odd.sum())
+    return arrays
+
+
+def assert_fused_equals_one_by_one(program: Program, seed: int, threads: int = 1) -> list[fusion.Unit]:
+    inputs = random_inputs(program, seed)
+    want = one_by_one(program, inputs)
+    for everything in (True, False):
+        got, units = fused(program, inputs, threads, everything)
+        assert not everything or len(got) == len(inputs) + sum(len(unit.members) for unit in units)
+        for number in set(got) - set(range(len(inputs))):
+            assert got[number].tobytes() == np.ascontiguousarray(want[number]).tobytes(), f"%{number}"
+    return units
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_fused_program_has_the_bytes_of_its_nodes(seed: int) -> None:
+    assert_fused_equals_one_by_one(random_program(seed), seed, threads=1 + seed % 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (64, 300), (2, 3, 1025), (1, 5000), (700, 2)])
+def test_softmax_is_one_group(shape: tuple[int, ...]) -> None:
+    write = Writer(TensorType("float32", shape))
+    softmax(write, 0)
+    units = assert_fused_equals_one_by_one(write.program(), 1, threads=2)
+    assert len(units) == 1 and units[0].is_group
+
+
+def test_groups_of_two_operands_become_one() -> None:
+    write = Writer(*(TensorType("float32", (100, 100)) for _ in range(4)))
+    left, right = write("mul", 0, 1), write("mul", 2, 3)
+    write("sqrt", write("add", left, right))
+    units = assert_fused_equals_one_by_one(write.program(), 2)
+    assert len(units) == 1
+
+
+def test_a_value_that_comes_back_through_another_node_stays_outside() -> None:
+    write = Writer(TensorType("float32", (6, 6)))
+    a = write("exp", 0)
+    product = write("matmul", a, a, width="wide")
+    write("add", a, product)
+    units = assert_fused_equals_one_by_one(write.program(), 3)
+    assert [len(unit.members) for unit in units] == [1, 1, 1]
+
+
+def test_a_group_is_refused_where_its_code_would_read_or_write_elsewhere() -> None:
+    from kernels import _native
+
+    x, out = np.zeros(8, np.float32), np.zeros(8, np.float32)
+    add, index = _native.operator_index("add"), _native.operator_index("take_rows")
+    good = [2, 0, 0, 0, 0, 1, add, 1, 0, 0, -1]
+    _native.run_group([x], [out], np.array(good, np.int32), 8)
+    for place, value in [(0, 0), (0, 5000), (1, 9), (2, 1), (5, 0), (5, 2), (6, index), (6, 9999), (7, 0), (7, 2), (8, 2), (8, 1), (9, -1)]:
+        bad = list(good)
+        bad[place] = value
+        with pytest.raises(ValueError, match="group"):
+            _native.run_group([x], [out], np.array(bad, np.int32), 8)
+    for size in (7, 9, 0, -1):
+        with pytest.raises(ValueError, match="group"):
+            _native.run_group([x], [out], np.array(good, np.int32), size)
