@@ -69,7 +69,9 @@ def program_from_bytes(data: bytes) -> Program:
         program = Program(
             inputs=tuple(Input(name, role, _type(dtype, shape)) for name, role, dtype, shape in content["inputs"]),
             constants=tuple(Constant(_type(dtype, shape), _bytes(raw)) for dtype, shape, raw in content["constants"]),
-            nodes=tuple(Node(op, tuple(operands), _attributes(attributes)) for op, operands, attributes in content["nodes"]),
+            nodes=tuple(
+                Node(op, tuple(operands), _attributes(attributes)) for op, operands, attributes in content["nodes"]
+            ),
             outputs=tuple(Output(name, role, value) for name, role, value in content["outputs"]),
         )
     except (TypeError, KeyError, AttributeError) as error:
@@ -91,7 +93,9 @@ def _type_to_list(type_: TensorType) -> list[Any]:
 
 def _type(dtype: Any, shape: Any) -> TensorType:
     if dtype not in DTYPES or not isinstance(shape, list):
-        raise ValueError(f"program: got type {dtype!r} {shape!r}, want a dtype of {', '.join(DTYPES)} and a list of sizes")
+        raise ValueError(
+            f"program: got type {dtype!r} {shape!r}, want a dtype of {', '.join(DTYPES)} and a list of sizes"
+        )
     return TensorType(dtype, tuple(shape))
 
 

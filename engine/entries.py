@@ -1,4 +1,4 @@
-"""The trace of a step as a static table: which values are committed, in which order, and where each operand comes from."""
+"""The trace of a step as a static table: what is committed, in which order, and where each operand comes from."""
 
 from __future__ import annotations
 
@@ -52,16 +52,15 @@ class Source:
 
 def is_layout(node: Node) -> bool:
     """Whether a node is an index map, which leaves no entry in a trace."""
-    return spec.OPERATORS[node.op].family == "layout"
+    return spec.is_layout(node.op)
 
 
 @lru_cache(maxsize=16)
 def step_entries(program: Program) -> tuple[TraceEntry, ...]:
     """The trace of every step of a program: batch inputs, then per node its scales and itself, last the post-state."""
     types = program.types
-    entries = [
-        TraceEntry("batch", number, 0, value.type) for number, value in enumerate(program.inputs) if value.role == "batch"
-    ]
+    inputs = enumerate(program.inputs)
+    entries = [TraceEntry("batch", number, 0, value.type) for number, value in inputs if value.role == "batch"]
     for number, node in program.numbered_nodes():
         if not is_layout(node):
             scales = scale_types(node, [types[operand] for operand in node.operands])

@@ -25,7 +25,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def root_of(hashes: Sequence[bytes]) -> bytes:
     """The root over leaf hashes; over none it is SHA-256 of nothing.
 
-    Given the roots of equally large subtrees of 2^k leaves (the last may be smaller) it is the root over all their leaves.
+    Given the roots of subtrees of 2^k leaves each (the last may be smaller), it is the root over all their leaves.
     """
     level = list(hashes)
     if not level:
@@ -65,7 +65,7 @@ def proof_length(index: int, size: int) -> int:
 def verify_inclusion(root: bytes, leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bool:
     """Whether a leaf hash stands at an index of the tree of `size` leaves with this root (RFC 9162, section 2.1.3.2).
 
-    index and size come from the caller's own knowledge, never from whoever gives the proof. Total: False for anything odd.
+    index and size come from the caller's own knowledge, never from whoever gives the proof.
     """
     if not 0 <= index < size or len(proof) != proof_length(index, size):
         return False

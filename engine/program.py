@@ -145,7 +145,8 @@ def _verify_constants(program: Program) -> None:
     for number, constant in enumerate(program.constants, start=program.first_constant):
         if len(constant.data) != constant.type.bytes:
             raise ValueError(
-                f"program: constant %{number} has {len(constant.data)} bytes, want {constant.type.bytes} for {constant.type}"
+                f"program: constant %{number} has {len(constant.data)} bytes,"
+                f" want {constant.type.bytes} for {constant.type}"
             )
         _verify_constant_bits(number, constant)
 
@@ -166,12 +167,13 @@ def _verify_outputs(program: Program, types: tuple[TensorType, ...]) -> None:
         if value.role not in OUTPUT_ROLES:
             raise ValueError(f"program: output {value.name!r} has role {value.role!r}, want one of {OUTPUT_ROLES}")
         if type(value.value) is not int or not 0 <= value.value < len(types):
-            raise ValueError(f"program: output {value.name!r} is %{value.value}, want a value from 0 to {len(types) - 1}")
+            raise ValueError(f"program: output {value.name!r} is %{value.value!r}, want a value below {len(types)}")
     before = [(value.name, value.type) for value in program.inputs_of("state")]
     after = [(value.name, types[value.value]) for value in program.outputs_of("state")]
     if before != after:
-        wrong = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before[len(after) :], after[len(before) :]))
-        raise ValueError(f"program: state outputs differ from state inputs: {wrong[0]} becomes {wrong[1]}, want the same name and type, in the same order")
+        place = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(after))
+        shown = [f"{slots[place][0]} {slots[place][1]}" if place < len(slots) else "none" for slots in (before, after)]
+        raise ValueError(f"program: state output {place} is {shown[1]}, want {shown[0]}: as the state inputs, in order")
 
 
 def _verify_names(kind: str, names: list[str]) -> None:
@@ -186,7 +188,8 @@ def to_text(program: Program) -> str:
     """The program for a reader: one value a line, as docs/program.md shows."""
     types = program.types
     lines = [f"%{i} = {v.role} {v.name} : {v.type}" for i, v in enumerate(program.inputs)]
-    lines += [f"%{i} = constant {_preview(c)} : {c.type}" for i, c in enumerate(program.constants, program.first_constant)]
+    constants = enumerate(program.constants, program.first_constant)
+    lines += [f"%{i} = constant {_preview(c)} : {c.type}" for i, c in constants]
     for number, node in program.numbered_nodes():
         operands = ", ".join(f"%{operand}" for operand in node.operands)
         attributes = "".join(f" {name}={_attribute(value)}" for name, value in sorted(node.attributes.items()))

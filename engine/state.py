@@ -9,31 +9,24 @@ from functools import cached_property
 import numpy as np
 
 from engine.encoding import to_canonical
-from engine.merkle import LEAF_SIZE, inclusion_proof, leaf_hash, root_of, verify_inclusion
+from engine.merkle import HASH_SIZE, LEAF_SIZE, inclusion_proof, leaf_hash, root_of, verify_inclusion
+from kernels.backends import load
 from kernels.types import CANONICAL_NAN, TensorType, type_of
 
 Array = np.ndarray
 CHUNK_LEAVES = 1024
 CHUNK_SIZE = LEAF_SIZE * CHUNK_LEAVES
-SCALAR_INT64 = TensorType("int64", ())
 
 
-def raw_bytes(array: Array) -> memoryview:
-    """The little-endian row-major bytes of an array; a view where the array is already so."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return memoryview(flat.view(np.uint8))
-
-
-def leaf_hashes(array: Array) -> list[bytes]:
+def leaf_hashes(array: Array, backend: str = "native", threads: int = 1) -> list[bytes]:
     """The hashes of the 1 KiB leaves of an array's bytes; the last leaf may be shorter."""
-    data = raw_bytes(array)
-    return [leaf_hash(data[start : start + LEAF_SIZE]) for start in range(0, len(data), LEAF_SIZE)]
+    joined = load(backend).leaf_hashes(array, threads=threads)
+    return [joined[start : start + HASH_SIZE] for start in range(0, len(joined), HASH_SIZE)]
 
 
 def chunk_roots(array: Array, backend: str = "native", threads: int = 1) -> tuple[bytes, ...]:
     """The subtree roots over each 1 MiB (1024 leaves) of an array's bytes."""
-    hashes = leaf_hashes(array)
-    return tuple(root_of(hashes[start : start + CHUNK_LEAVES]) for start in range(0, len(hashes), CHUNK_LEAVES))
+    return tuple(load(backend).subtree_roots(array, CHUNK_LEAVES, threads=threads))
 
 
 def tensor_root(array: Array, backend: str = "native", threads: int = 1) -> bytes:
@@ -101,6 +94,33 @@ def commit(arrays: Mapping[str, Array], backend: str = "native", threads: int = 
     return Commitment(
         tuple(Slot(name, type_of(array), tensor_root(array, backend, threads)) for name, array in arrays.items())
     )
+
+
+@dataclass(frozen=True)
+class StateCommitment(Commitment):
+    """A commitment that also knows the chunk keys of each slot, which are what a checkpoint stores."""
+
+    chunks: tuple[tuple[bytes, ...], ...] = ()
+
+
+class StateHasher:
+    """Commits to one state after another; an array that is the same object as before is not hashed again."""
+
+    def __init__(self, backend: str = "native", threads: int = 1) -> None:
+        self._backend, self._threads = backend, threads
+        self._last: dict[str, tuple[Array, tuple[bytes, ...]]] = {}
+
+    def commit(self, arrays: Mapping[str, Array]) -> StateCommitment:
+        """The commitment to a state in the order of the mapping. Its arrays must not change afterwards."""
+        self._last = {name: (array, self._chunks(name, array)) for name, array in arrays.items()}
+        slots = tuple(Slot(name, type_of(array), root_of(self._last[name][1])) for name, array in arrays.items())
+        return StateCommitment(slots, tuple(self._last[slot.name][1] for slot in slots))
+
+    def _chunks(self, name: str, array: Array) -> tuple[bytes, ...]:
+        before = self._last.get(name)
+        if before is not None and before[0] is array:
+            return before[1]
+        return chunk_roots(array, self._backend, self._threads)
 
 
 def require_canonical(array: Array, what: str) -> Array:

@@ -9,7 +9,10 @@ import pytest
 from engine.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, node_hash, proof_length, root_of, verify_inclusion
 
 # The eight leaves and their roots of the certificate-transparency project's own tests.
-LEAVES = [bytes.fromhex(x) for x in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")]
+LEAVES = [
+    bytes.fromhex(x)
+    for x in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+]
 ROOTS = """
 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d
 fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125

@@ -1,0 +1,285 @@
+"""A job: everything that decides a bit of a run, under one id, and the folder that holds it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from engine.data import Dataset, Field, Windows, dataset_of, verify_arrays
+from engine.encoding import from_canonical, program_from_bytes, program_hash, program_to_bytes, to_canonical
+from engine.files import map_arrays, read_file, write_arrays, write_file, write_folder
+from engine.merkle import HASH_SIZE
+from engine.order import MAX_EPOCHS
+from engine.program import RESERVED_SLOTS, SCALAR_INT64, Program, verify
+from engine.state import Slot, StateHasher, commit, require_canonical
+from engine.store import Checkpoint, Store
+from kernels.types import NUMPY_DTYPE, TensorType, type_of
+
+Array = np.ndarray
+FORMAT = "isobit-job-1"
+MAX_STEPS = 2**32
+MAX_SEED = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What decides the bits of a run, and nothing else.
+
+    program, start, data, schedule: hash of the program; roots of the start state, the data set, the schedule
+    records:  of the data set; batch_size: records a step
+    interval: steps between two committed states (the last interval may be shorter)
+    """
+
+    program: bytes
+    start: bytes
+    data: bytes
+    schedule: bytes
+    records: int
+    batch_size: int
+    seed: int
+    steps: int
+    interval: int
+
+    def __post_init__(self) -> None:
+        _require_job(self)
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return to_canonical({"format": FORMAT, **asdict(self)})
+
+    @property
+    def id(self) -> bytes:
+        """SHA-256 of the canonical bytes."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    @property
+    def committed_steps(self) -> tuple[int, ...]:
+        """The numbers of steps done at which a run commits to its state, the start included."""
+        return (*range(0, self.steps, self.interval), self.steps)
+
+
+def _require_job(job: Job) -> None:
+    for name in ("program", "start", "data", "schedule"):
+        value = getattr(job, name)
+        if not isinstance(value, bytes) or len(value) != HASH_SIZE:
+            raise ValueError(f"job: {name} is {value!r:.80}, want {HASH_SIZE} bytes")
+    limits = {
+        "records": (0, 2**48),
+        "batch_size": (1, 2**32),
+        "seed": (0, MAX_SEED),
+        "steps": (1, MAX_STEPS),
+        "interval": (1, MAX_STEPS),
+    }
+    for name, (low, high) in limits.items():
+        value = getattr(job, name)
+        if type(value) is not int or not low <= value < high:
+            raise ValueError(f"job: {name} is {value!r:.80}, want an integer from {low} to {high - 1}")
+    if job.records and job.steps * job.batch_size > MAX_EPOCHS * min(job.records, 2**30):
+        raise ValueError(
+            f"job: {job.steps} steps of {job.batch_size} of {job.records} records,"
+            " want at most 2^32 epochs and 2^62 samples"
+        )
+
+
+def job_from_bytes(data: bytes) -> Job:
+    """The job of canonical bytes; a ValueError for anything else."""
+    content = from_canonical(data, "job")
+    names = {field.name for field in fields(Job)}
+    if not isinstance(content, dict) or set(content) != names | {"format"} or content["format"] != FORMAT:
+        wanted = ", ".join(sorted(names | {"format"}))
+        raise ValueError(f"job: want a map with exactly the fields {wanted}, and format {FORMAT!r}")
+    return Job(**{name: content[name] for name in names})
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """An opened and verified job.
+
+    The folder holds `job.cbor program.cbor data.cbor data.safetensors schedule.safetensors checkpoints/ chunks/`.
+    """
+
+    folder: Path
+    job: Job
+    program: Program
+    dataset: Dataset
+    schedule: dict[str, Array]
+    start: Checkpoint
+
+    @cached_property
+    def id(self) -> bytes:
+        return self.job.id
+
+    @cached_property
+    def _batch_types(self) -> dict[str, TensorType]:
+        return {value.name: value.type for value in self.program.inputs_of("batch")}
+
+    def start_state(self, backend: str = "native") -> dict[str, Array]:
+        """The state before step 0: every slot, `step` and `seed` last; each chunk is checked."""
+        return Store(self.folder).read_arrays(self.start, backend)
+
+    def step_inputs(self, state: Mapping[str, Array]) -> dict[str, Array]:
+        """The values of the program's inputs at a state: its slots, and what its step and seed decide."""
+        step, seed = int(state["step"]), int(state["seed"])
+        if not 0 <= step < self.job.steps:
+            raise ValueError(f"job: got step {step}, want 0 to {self.job.steps - 1}")
+        values = self.dataset.load(self._batch_types, seed, step)
+        for value in self.program.inputs:
+            match value.role:
+                case "state":
+                    values[value.name] = state[value.name]
+                case "schedule":
+                    values[value.name] = self.schedule[value.name][step : step + 1].reshape(())
+                case "step" | "seed":
+                    values[value.name] = state[value.role]
+                case "micro_batch":
+                    values[value.name] = np.zeros((), np.int64)
+        return values
+
+
+def next_state(program: Program, state: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The state after a step: the program's state outputs, step + 1 and the same seed."""
+    slots = {value.name: outputs[value.name] for value in program.outputs_of("state")}
+    return {**slots, "step": np.array(int(state["step"]) + 1, np.int64), "seed": state["seed"]}
+
+
+def state_types(program: Program) -> dict[str, TensorType]:
+    """The slots of a program's state in order: its state inputs, then `step` and `seed`."""
+    types = {value.name: value.type for value in program.inputs_of("state")}
+    return {**types, **dict.fromkeys(RESERVED_SLOTS, SCALAR_INT64)}
+
+
+def write_job(
+    folder: str | Path,
+    program: Program,
+    start_state: Mapping[str, Array],
+    data_fields: Mapping[str, Array | Windows],
+    schedule: Mapping[str, Array],
+    *,
+    seed: int,
+    steps: int,
+    batch_size: int,
+    interval: int = 1,
+    backend: str = "native",
+    threads: int = 1,
+) -> Job:
+    """Write a job folder, whole or not at all, and give its job. start_state holds the program's state inputs only."""
+    verify(program)
+    _require_metrics(program)
+    state = {**start_state, "step": np.array(0, np.int64), "seed": np.array(seed, np.int64)}
+    state = _require_types("start state", state, state_types(program))
+    schedule = _require_types("schedule", schedule, _schedule_types(program, steps))
+    dataset = dataset_of(data_fields, backend, threads)
+    _require_batch(program, dataset, batch_size)
+    start = StateHasher(backend, threads).commit(state)
+    job = Job(
+        program_hash(program),
+        start.root,
+        dataset.root,
+        commit(schedule, backend, threads).root,
+        dataset.records,
+        batch_size,
+        seed,
+        steps,
+        interval,
+    )
+
+    def fill(path: Path) -> None:
+        write_file(path / "program.cbor", program_to_bytes(program))
+        write_file(path / "data.cbor", to_canonical([field.to_list() for field in dataset.fields]))
+        write_arrays(path / "data.safetensors", dataset.arrays)
+        write_arrays(path / "schedule.safetensors", schedule)
+        Store(path, create=True).write_checkpoint(Checkpoint(job.id, 0, start.slots, start.chunks), state)
+        write_file(path / "job.cbor", job.to_bytes())
+
+    write_folder(Path(folder), fill)
+    return job
+
+
+def open_job(folder: str | Path, backend: str = "native", threads: int = 1) -> JobFolder:
+    """A job folder with everything checked against the job's id: program, data, schedule, start state's manifest."""
+    folder = Path(folder)
+    job = job_from_bytes(read_file(folder / "job.cbor", "job"))
+    program = program_from_bytes(read_file(folder / "program.cbor", "job"))
+    _require_equal("program.cbor", program_hash(program), job.program)
+    _require_metrics(program)
+    dataset = _open_dataset(folder, job, backend, threads)
+    _require_batch(program, dataset, job.batch_size)
+    schedule = _require_types(
+        "schedule", map_arrays(folder / "schedule.safetensors", "schedule"), _schedule_types(program, job.steps)
+    )
+    _require_equal("schedule.safetensors", commit(schedule, backend, threads).root, job.schedule)
+    return JobFolder(folder, job, program, dataset, schedule, _open_start(folder, job, program))
+
+
+def _open_dataset(folder: Path, job: Job, backend: str, threads: int) -> Dataset:
+    content = from_canonical(read_file(folder / "data.cbor", "job"), "data.cbor")
+    try:
+        described = [
+            Field(name, kind, length, stride, dtype, tuple(shape), root)
+            for name, kind, length, stride, dtype, shape, root in content
+        ]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"data.cbor: malformed: {error}") from None
+    arrays = map_arrays(folder / "data.safetensors", "data")
+    if set(arrays) != {field.name for field in described}:
+        raise ValueError(f"data: got arrays {sorted(arrays)}, want {sorted(field.name for field in described)}")
+    dataset = Dataset(described, arrays)
+    _require_equal("data.cbor", dataset.root, job.data)
+    if dataset.records != job.records:
+        raise ValueError(f"data: got {dataset.records} records, want the job's {job.records}")
+    return verify_arrays(dataset, backend, threads)
+
+
+def _open_start(folder: Path, job: Job, program: Program) -> Checkpoint:
+    start = Store(folder).read_manifest(0)
+    _require_equal("start state", start.root, job.start)
+    _require_equal("start state's job", start.job, job.id)
+    require_slots("start state", start.slots, program)
+    return start
+
+
+def require_slots(what: str, slots: tuple[Slot, ...], program: Program) -> None:
+    """A ValueError unless slots are those of a program's state, in its order."""
+    got, want = [(slot.name, slot.type) for slot in slots], list(state_types(program).items())
+    if got != want:
+        differs = (i for i, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1])
+        wrong = next(differs, min(len(got), len(want)))
+        shown = [f"{pairs[wrong][0]} {pairs[wrong][1]}" if wrong < len(pairs) else "no slot" for pairs in (got, want)]
+        raise ValueError(f"{what}: slot {wrong} is {shown[0]}, want {shown[1]}")
+
+
+def _schedule_types(program: Program, steps: int) -> dict[str, TensorType]:
+    return {value.name: TensorType(value.type.dtype, (steps,)) for value in program.inputs_of("schedule")}
+
+
+def _require_types(what: str, arrays: Mapping[str, Array], types: Mapping[str, TensorType]) -> dict[str, Array]:
+    """The arrays in the order of the types; a ValueError where a name, a type or a NaN is wrong."""
+    if set(arrays) != set(types):
+        missing, extra = sorted(set(types) - set(arrays)), sorted(set(arrays) - set(types))
+        raise ValueError(f"{what}: missing {missing}, not wanted {extra}")
+    for name, type_ in types.items():
+        if arrays[name].dtype != NUMPY_DTYPE[type_.dtype] or type_of(arrays[name]) != type_:
+            raise ValueError(f"{what}: {name!r} is {arrays[name].dtype}{list(arrays[name].shape)}, want {type_}")
+        require_canonical(arrays[name], f"{what}: {name!r}")
+    return {name: arrays[name] for name in types}
+
+
+def _require_batch(program: Program, dataset: Dataset, batch_size: int) -> None:
+    for value in program.inputs_of("batch"):
+        dataset.require_loads_as(value.name, value.type, batch_size)
+
+
+def _require_metrics(program: Program) -> None:
+    for output in program.outputs_of("metric"):
+        if program.types[output.value].shape != ():
+            raise ValueError(f"job: metric {output.name!r} is {program.types[output.value]}, want rank 0")
+
+
+def _require_equal(what: str, got: bytes, want: bytes) -> None:
+    if got != want:
+        raise ValueError(f"job: {what} was altered or is of another job: its hash is {got.hex()}, want {want.hex()}")

@@ -1,0 +1,180 @@
+"""Checkpoints as content-addressed chunks: a local folder by default, any object store by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obstore
+from obstore.store import LocalStore
+
+from engine.encoding import from_canonical, to_canonical
+from engine.files import sync
+from engine.merkle import HASH_SIZE, root_of
+from engine.state import CHUNK_SIZE, Slot, chunk_roots, require_canonical, state_root
+from kernels.hashing import as_bytes
+from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
+
+Array = np.ndarray
+FORMAT = "isobit-checkpoint-1"
+FIELDS = {"format", "job", "step", "slots"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: the job, the number of steps done, the slots and the chunk keys of each slot."""
+
+    job: bytes
+    step: int
+    slots: tuple[Slot, ...]
+    chunks: tuple[tuple[bytes, ...], ...]
+
+    @property
+    def root(self) -> bytes:
+        return state_root(self.slots)
+
+    def to_bytes(self) -> bytes:
+        slots = [
+            [slot.name, slot.type.dtype, list(slot.type.shape), slot.root, list(chunks)]
+            for slot, chunks in zip(self.slots, self.chunks, strict=True)
+        ]
+        return to_canonical({"format": FORMAT, "job": self.job, "step": self.step, "slots": slots})
+
+
+def checkpoint_from_bytes(data: bytes, what: str) -> Checkpoint:
+    """The checkpoint of a manifest whose slot roots follow from its chunk keys; a ValueError for anything else."""
+    content = from_canonical(data, what)
+    if not isinstance(content, dict) or set(content) != FIELDS or content["format"] != FORMAT:
+        raise ValueError(f"{what}: want a map with exactly the fields {', '.join(sorted(FIELDS))}, format {FORMAT!r}")
+    if not isinstance(content["slots"], list) or type(content["step"]) is not int or not _is_hash(content["job"]):
+        raise ValueError(f"{what}: want a list of slots, a step number and a job id of {HASH_SIZE} bytes")
+    slots, chunks = [], []
+    for entry in content["slots"]:
+        slot, keys = _slot_from_list(entry, what)
+        slots.append(slot)
+        chunks.append(keys)
+    return Checkpoint(content["job"], content["step"], tuple(slots), tuple(chunks))
+
+
+def _slot_from_list(entry: Any, what: str) -> tuple[Slot, tuple[bytes, ...]]:
+    if not isinstance(entry, list) or len(entry) != 5:
+        raise ValueError(f"{what}: a slot is {entry!r:.100}, want [name, dtype, shape, root, chunk keys]")
+    name, dtype, shape, root, keys = entry
+    if not isinstance(name, str) or dtype not in DTYPES or not isinstance(shape, list) or not isinstance(keys, list):
+        raise ValueError(f"{what}: slot {name!r} has dtype {dtype!r:.20}, want a name, a dtype of the law, two lists")
+    slot = Slot(name, TensorType(dtype, tuple(shape)), root)
+    if len(keys) != -(-slot.type.bytes // CHUNK_SIZE) or not all(map(_is_hash, (root, *keys))):
+        raise ValueError(
+            f"{what}: slot {name!r} of {slot.type} has {len(keys)} chunk keys, want one hash per {CHUNK_SIZE} bytes"
+        )
+    if root_of(keys) != root:
+        raise ValueError(f"{what}: slot {name!r}: its root does not follow from its chunk keys")
+    return slot, tuple(keys)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == HASH_SIZE
+
+
+class Store:
+    """Chunks and checkpoint manifests at a folder or an object-store URL (`s3://bucket/prefix`, `memory://`)."""
+
+    def __init__(self, location: str | Path, create: bool = False) -> None:
+        self.location = str(location)
+        self.folder = None if "://" in self.location else Path(location)
+        if self.folder is None:
+            self._objects: Any = obstore.store.from_url(self.location)
+        elif create or self.folder.is_dir():
+            self._objects = LocalStore(self.folder, mkdir=create)
+        else:
+            raise ValueError(f"store: no folder {self.folder}")
+        self._known: set[bytes] = set()
+
+    def put_chunk(self, key: bytes, data: memoryview) -> bool:
+        """Store a chunk under its root unless it is there; whether it was written."""
+        if key in self._known:
+            return False
+        written = not self._has(_chunk_path(key), len(data))
+        if written:
+            self._put(_chunk_path(key), bytes(data))
+        self._known.add(key)
+        return written
+
+    def get_chunk(self, key: bytes, size: int, backend: str = "native") -> bytes:
+        """The bytes of a chunk, checked against its key; a ValueError that names the chunk."""
+        data = self._get(_chunk_path(key), f"chunk {key.hex()}")
+        if len(data) != size:
+            raise ValueError(f"store: chunk {key.hex()} has {len(data)} bytes, want {size}")
+        if chunk_roots(np.frombuffer(data, np.uint8), backend) != (key,):
+            raise ValueError(f"store: chunk {key.hex()} was altered: its bytes have another root")
+        return data
+
+    def write_checkpoint(self, checkpoint: Checkpoint, arrays: Mapping[str, Array]) -> int:
+        """Store a state: first the chunks that are not there yet, then the manifest. Gives the bytes of new chunks."""
+        written = 0
+        for slot, keys in zip(checkpoint.slots, checkpoint.chunks, strict=True):
+            data = as_bytes(arrays[slot.name])
+            for number, key in enumerate(keys):
+                chunk = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]
+                written += len(chunk) * self.put_chunk(key, chunk)
+        self._put(_checkpoint_path(checkpoint.step), checkpoint.to_bytes())
+        return written
+
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps that have a checkpoint, ascending."""
+        pages = obstore.list(self._objects, "checkpoints")
+        names = [entry["path"].rpartition("/")[2] for page in pages for entry in page]
+        return tuple(sorted(int(name[:-5]) for name in names if name.endswith(".cbor") and name[:-5].isdigit()))
+
+    def read_manifest(self, step: int) -> Checkpoint:
+        """The checkpoint of a step without its arrays."""
+        what = f"checkpoint {step}"
+        checkpoint = checkpoint_from_bytes(self._get(_checkpoint_path(step), what), what)
+        if checkpoint.step != step:
+            raise ValueError(f"{what}: its manifest says step {checkpoint.step}")
+        return checkpoint
+
+    def read_arrays(self, checkpoint: Checkpoint, backend: str = "native") -> dict[str, Array]:
+        """The arrays of a checkpoint, every chunk checked; a ValueError that names the chunk."""
+        pairs = zip(checkpoint.slots, checkpoint.chunks, strict=True)
+        return {slot.name: self._read_slot(slot, keys, checkpoint.step, backend) for slot, keys in pairs}
+
+    def _read_slot(self, slot: Slot, keys: tuple[bytes, ...], step: int, backend: str) -> Array:
+        array = np.empty(slot.type.shape, NUMPY_DTYPE[slot.type.dtype])
+        data = as_bytes(array)
+        for number, key in enumerate(keys):
+            part = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]
+            try:
+                part[:] = self.get_chunk(key, len(part), backend)
+            except ValueError as error:
+                raise ValueError(f"checkpoint {step}: slot {slot.name!r}: {error}") from None
+        return require_canonical(array, f"checkpoint {step}: slot {slot.name!r}")
+
+    def _has(self, path: str, size: int) -> bool:
+        try:
+            return bool(obstore.head(self._objects, path)["size"] == size)
+        except FileNotFoundError:
+            return False
+
+    def _get(self, path: str, what: str) -> bytes:
+        try:
+            return bytes(obstore.get(self._objects, path).bytes())
+        except FileNotFoundError:
+            raise ValueError(f"store: {what} is missing at {self.location}/{path}") from None
+
+    def _put(self, path: str, data: bytes) -> None:
+        obstore.put(self._objects, path, data)
+        if self.folder is not None:
+            sync(self.folder / path)
+            sync((self.folder / path).parent)
+
+
+def _chunk_path(key: bytes) -> str:
+    return f"chunks/{key.hex()}"
+
+
+def _checkpoint_path(step: int) -> str:
+    return f"checkpoints/{step:012d}.cbor"
