@@ -13,7 +13,7 @@ import numpy as np
 from kernels.spec.matmul import check_terms, qmax
 from kernels.spec.operator import Array, AttributeKind, Attributes, Operator, check_dtypes, want
 from kernels.spec.rounding import NAN, is_finite, maxima, product_scale, quantise, store
-from kernels.spec.window import check_window, places
+from kernels.spec.window import check_window, places, places_of
 from kernels.types import TensorType
 
 Types = Sequence[TensorType]
@@ -85,9 +85,9 @@ def conv(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair, groups
     s, t = product_scale(m, limit), product_scale(k, limit)
     q_images = _padded(quantise(images, s[..., None, None, None]), padding)
     q_filters = quantise(filters, t[..., None, None, None])
-    sizes = _places(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    sizes = places_of(x.shape[2:], w.shape[2:], stride, padding, dilation)
     total = np.zeros((x.shape[0], *filters.shape[:2], *sizes), np.int64)  # [N, G, O, P, Q]
-    for r, s_, window in _windows(w.shape[2:], sizes, stride, dilation):
+    for r, s_, window in windows(w.shape[2:], sizes, stride, dilation):
         total += np.einsum("ngcpq,goc->ngopq", q_images[window], q_filters[:, :, :, r, s_])
     scale = s[:, :, None, None, None] + t[None, :, :, None, None]
     finite = is_finite(m)[:, :, None, None, None] & is_finite(k)[None, :, :, None, None]
@@ -117,7 +117,7 @@ def conv_grad_input(
     q_filters = quantise(filters, t[:, None, :, None, None])
     height, width_ = (extent + 2 * edge for extent, edge in zip(size, padding, strict=True))
     total = np.zeros((g.shape[0], groups, w.shape[1], height, width_), np.int64)  # [N, G, C, H, W] with padding
-    for r, s_, window in _windows(w.shape[2:], g.shape[2:], stride, dilation):
+    for r, s_, window in windows(w.shape[2:], g.shape[2:], stride, dilation):
         total[window] += np.einsum("ngopq,goc->ngcpq", q_grads, q_filters[:, :, :, r, s_])
     total = total[..., padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
     scale = s[:, :, None, None, None] + t[None, :, :, None, None]
@@ -147,7 +147,7 @@ def conv_grad_weight(
     q_grads = quantise(grads, s[..., None, None])
     q_images = _padded(quantise(images, t[..., None, None]), padding)
     total = np.zeros((*m.shape, k.shape[1], *size), np.int64)  # [G, O, C, R, S]
-    for r, s_, window in _windows(size, g.shape[2:], stride, dilation):
+    for r, s_, window in windows(size, g.shape[2:], stride, dilation):
         total[..., r, s_] = np.einsum("ngopq,ngcpq->goc", q_grads, q_images[window])
     scale = s[:, :, None, None, None] + t[:, None, :, None, None]
     finite = is_finite(m)[:, :, None, None, None] & is_finite(k)[:, None, :, None, None]
@@ -163,11 +163,7 @@ def _padded(x: Array, padding: Pair) -> Array:
     return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(edge, edge) for edge in padding])
 
 
-def _places(sizes: Pair, windows: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, int]:
-    return places("conv", sizes, windows, {"stride": stride, "padding": padding, "dilation": dilation})
-
-
-def _windows(filters: Pair, sizes: Pair, stride: Pair, dilation: Pair) -> Iterator[tuple[int, int, Any]]:
+def windows(filters: Pair, sizes: Pair, stride: Pair, dilation: Pair) -> Iterator[tuple[int, int, Any]]:
     """(r, s, what to index the padded [..., H, W] with to get the [..., P, Q] that filter element (r, s) meets)."""
     for r in range(filters[0]):
         for s in range(filters[1]):

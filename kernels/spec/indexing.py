@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.spec.operator import Array, AttributeKind, Attributes, Operator, check_dtypes, want
 from kernels.spec.rounding import NAN, canonical, exponents, is_finite, maxima, quantise, store
-from kernels.spec.window import check_window, places
+from kernels.spec.window import check_window, places, places_of
 from kernels.types import Fault, TensorType
 
 Types = Sequence[TensorType]
@@ -208,7 +208,7 @@ def max_pool_index(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation
     Value:    the first NaN of the window, else the first of its largest elements, in row-major order
     Special:  padding never wins; both zeros are equal
     """
-    sizes = places("max_pool_index", x.shape[2:], kernel, {"stride": stride, "padding": padding, "dilation": dilation})
+    sizes = places_of(x.shape[2:], kernel, stride, padding, dilation)
     key = order_key(x)
     result = np.full((*x.shape[:2], *sizes), -1, np.int64)
     best = np.zeros(result.shape, np.int64)

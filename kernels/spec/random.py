@@ -54,15 +54,20 @@ def random_bits(seed: Array, step: Array, micro_batch: Array, site: int, shape: 
               (b mod 2^32, (b div 2^32) | micro_batch << 16, site, step)
     Special:  a step outside [0, 2^32) or a micro-batch outside [0, 2^16) is a fault
     """
-    if not 0 <= int(step) < WORD:
-        raise Fault("random_bits", 0, f"step {int(step)} is outside [0, 2^32)")
-    if not 0 <= int(micro_batch) < 2**16:
-        raise Fault("random_bits", 0, f"micro-batch {int(micro_batch)} is outside [0, 2^16)")
+    check_position(int(step), int(micro_batch))
     size, key = int(np.prod(shape, dtype=np.int64)), key_of(int(seed))
     words: list[int] = []
     for block in range(-(-size // 4)):
         words += philox((block % WORD, (block // WORD) | int(micro_batch) << 16, site, int(step)), key)
     return np.array(words[:size], dtype=np.uint32).reshape(tuple(shape))
+
+
+def check_position(step: int, micro_batch: int) -> None:
+    """A fault where the step or the micro-batch does not fit its place in the counter."""
+    if not 0 <= step < WORD:
+        raise Fault("random_bits", 0, f"step {step} is outside [0, 2^32)")
+    if not 0 <= micro_batch < 2**16:
+        raise Fault("random_bits", 0, f"micro-batch {micro_batch} is outside [0, 2^16)")
 
 
 def sample_index(position: int, count: int, seed: int) -> int:

@@ -62,19 +62,17 @@ def is_finite(maximum: Array) -> Array:
 
 
 def exponents(maximum: Array) -> Array:
-    """e of max = f * 2^e, 1/2 <= f < 1, for bit patterns of finite maxima; 0 for the others and for zero."""
+    """e of max = f * 2^e, 1/2 <= f < 1, from bit patterns; 0 for zero, and 128, the highest, where it is not finite."""
     value = np.where(is_finite(maximum), maximum, np.uint32(0)).astype(np.uint32).view(np.float32)
-    return np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    return np.where(is_finite(maximum), np.frexp(value.astype(np.float64))[1].astype(np.int64), 128)
 
 
 def product_scale(maximum: Array, qmax: int) -> Array:
-    """The largest s with rne(max * 2^s) <= qmax, for bit patterns of maxima; 0 where the maximum is zero or not finite.
+    """The largest s with rne(max * 2^s) <= qmax, for bit patterns of maxima; 0 for zero.
 
     maximum: [...] uint32
     returns: [...] int64
     """
-    usable = is_finite(maximum) & (maximum > 0)
-    largest = np.where(usable, maximum, np.uint32(0)).astype(np.uint32).view(np.float32)
     scale = qmax.bit_length() - exponents(maximum)  # the largest is now in [2^(bits-1), 2^bits)
-    scale = scale - (quantise(largest, scale) > qmax)
-    return np.where(usable, scale, 0)
+    scale = scale - (quantise(np.asarray(maximum, np.uint32).view(np.float32), scale) > qmax)
+    return np.where(maximum == 0, 0, scale)

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 
 from kernels.spec.operator import Attributes, want
 
+Pair = Sequence[int]
 MAX_STEP = 2**16
 
 
 def output_size(size: int, window: int, stride: int, padding: int, dilation: int) -> int:
     """How many places a window of `window` elements has along an axis."""
     return (size + 2 * padding - dilation * (window - 1) - 1) // stride + 1
+
+
+def places_of(sizes: Pair, windows: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, int]:
+    """The output sizes (P, Q) of a window over (H, W)."""
+    p, q = (output_size(*axis) for axis in zip(sizes, windows, stride, padding, dilation, strict=True))
+    return p, q
 
 
 def check_window(name: str, attributes: Attributes) -> None:
@@ -22,12 +29,12 @@ def check_window(name: str, attributes: Attributes) -> None:
         want(fits, name, f"{key} {tuple(pair)}", f"a pair in [{least}, {MAX_STEP}]")
 
 
-def places(name: str, sizes: Sequence[int], windows: Sequence[int], attributes: Attributes) -> tuple[int, int]:
-    """The output sizes (P, Q) of a window over (H, W)."""
+def places(name: str, sizes: Pair, windows: Pair, attributes: Attributes) -> tuple[int, int]:
+    """The output sizes (P, Q); a ValueError where the window is empty or does not fit."""
     stride, padding, dilation = attributes["stride"], attributes["padding"], attributes["dilation"]
     got = f"size {tuple(sizes)}, window {tuple(windows)}, stride {tuple(stride)}, padding {tuple(padding)}"
     got += f", dilation {tuple(dilation)}"
     want(min(windows) >= 1, name, got, "a window of one element or more")
-    p, q = (output_size(*axis) for axis in zip(sizes, windows, stride, padding, dilation, strict=True))
+    p, q = places_of(sizes, windows, stride, padding, dilation)
     want(min(p, q) >= 1, name, got, "a window no larger than the padded input")
     return p, q
