@@ -28,15 +28,15 @@ py::dtype numpy_dtype(int32_t dtype) {
 }
 
 int32_t dtype_of(const py::array &array) {
-    const char kind = array.dtype().kind();
-    const auto size = array.itemsize();
-    if (array.dtype().byteorder() == '>') return -1;
+    const py::dtype dtype = array.dtype();
+    const char kind = dtype.kind();
+    const auto size = dtype.itemsize();
+    if (dtype.byteorder() == '>') return -1;
     if (kind == 'f' && size == 4) return isobit::FLOAT32;
     if (kind == 'i' && size == 8) return isobit::INT64;
     if (kind == 'i' && size == 4) return isobit::INT32;
     if (kind == 'u' && size == 4) return isobit::UINT32;
-    if (kind == 'b') return isobit::BOOL;
-    return -1;
+    return kind == 'b' ? isobit::BOOL : -1;
 }
 
 // Whether the C ABI can take the array as it lies: strides of whole elements, none backwards.

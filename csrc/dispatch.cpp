@@ -122,11 +122,7 @@ void check_call(const isobit_call *call) {
     if (call->attribute_count && !call->attributes) invalid("got no attributes, want %d", call->attribute_count);
     if (!call->output) invalid("got no output, want one");
     if (call->threads < 1 || call->threads > 1024) invalid("got %d threads, want 1 to 1024", call->threads);
-    for (int i = 0; i < call->input_count; ++i) {
-        char what[24];
-        std::snprintf(what, sizeof what, "operand %d", i);
-        check_tensor(what, call->inputs[i]);
-    }
+    for (int i = 0; i < call->input_count; ++i) check_tensor("operand", call->inputs[i]);
     check_output(*call->output);
 }
 
@@ -134,6 +130,8 @@ int32_t answer(isobit_error *error, int32_t status, int64_t element, const char 
     if (!error) return status;
     error->status = status;
     error->element = element;
+    error->message[0] = 0;
+    if (status == 0) return status;
     std::snprintf(error->message, sizeof error->message, status == 1 ? "%s: %s" : "%.0s%s", name, message);
     return status;
 }

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from kernels import _native, spec
 from kernels.spec.operator import WIDTHS, Array, Attributes
 from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
@@ -24,8 +26,7 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
     """
     if spec.is_layout(op):
         return _layout(op, inputs[0], attributes, threads)
-    types = tuple(TensorType(DTYPE_NAME[x.dtype], x.shape) for x in inputs)
-    flat, dtype, shape = _plan(op, types, freeze(attributes))
+    flat, dtype, shape = _plan(op, tuple((x.dtype, x.shape) for x in inputs), freeze(attributes))
     return _native.run(op, list(inputs), flat, dtype, shape, threads, out)
 
 
@@ -44,13 +45,16 @@ def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:
 
 def freeze(attributes: Attributes) -> Frozen:
     """Attributes as a hashable value."""
+    if not attributes:
+        return ()
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in attributes.items())
 
 
 @lru_cache(maxsize=65536)
-def _plan(op: str, types: tuple[TensorType, ...], attributes: Frozen) -> Plan:
+def _plan(op: str, operands: tuple[tuple[np.dtype, tuple[int, ...]], ...], attributes: Frozen) -> Plan:
     """The attributes as the C ABI takes them, and the result's dtype and shape."""
     named = dict(attributes)
+    types = [TensorType(DTYPE_NAME[dtype], shape) for dtype, shape in operands]
     result = spec.infer(op, types, named)
     return flatten(op, named), DTYPES.index(result.dtype), result.shape
 

@@ -10,31 +10,34 @@ namespace isobit::ISOBIT_ISA {
 
 static inline int32_t magnitude(float x) { return static_cast<int32_t>(bits_of(x) & 0x7fffffffu); }
 
-// max|x| = f * 2^e with 1/2 <= f < 1, from the bits of max|x|, which is finite and not 0.
-static inline int exponent_of(int32_t maximum) {
-    if (maximum >= 0x00800000) return (maximum >> 23) - 126;
-    return -149 + 32 - __builtin_clz(static_cast<uint32_t>(maximum));
+static inline uint64_t bits_of(double x) {
+    uint64_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
 }
 
-static inline double power_of_two(int exponent) {  // -1022 to 1023
-    const uint64_t bits = static_cast<uint64_t>(exponent + 1023) << 52;
+static inline double double_of(uint64_t bits) {
     double x;
     std::memcpy(&x, &bits, sizeof x);
     return x;
 }
 
 struct FixedPoint {
-    double into = 1.0;   // 2^s
-    double back = 1.0;   // 2^-s
-    bool finite = true;  // otherwise every result is NaN
+    double into;  // 2^s
+    double back;  // 2^-s; NaN where the group holds a NaN or an infinity, so that every result is NaN
+
+    bool finite() const { return back == back; }
 };
 
-// The scale 2^(bits - e) that leaves |q| <= 2^bits.
+// The scale 2^(bits - e) that leaves |q| <= 2^bits, where max|x| = f * 2^e with 1/2 <= f < 1. Without branches: a float32's
+// subnormals are normal in float64, so its exponent field there is e + 1022. An all-zero group may have any scale.
 static inline FixedPoint fixed_point(int32_t maximum, int bits) {
-    if (maximum >= static_cast<int32_t>(INFINITY_BITS)) return {0.0, 0.0, false};
-    if (maximum == 0) return {};
-    const int s = bits - exponent_of(maximum);
-    return {power_of_two(s), power_of_two(-s), true};
+    const uint64_t field = bits_of(static_cast<double>(float_of(static_cast<uint32_t>(maximum)))) >> 52;
+    const uint64_t into = static_cast<uint64_t>(2045 + bits) - field;
+    const bool finite = maximum < static_cast<int32_t>(INFINITY_BITS);
+    const double back = double_of((2046 - into) << 52);
+    const bool zero = maximum == 0;
+    return {zero ? 1.0 : double_of(into << 52), zero ? 1.0 : finite ? back : double_of(0x7ff8000000000000u)};
 }
 
 // rne(x * 2^s) stands in the low bits of the float64 sum with 1.5 * 2^52, as |q| <= 2^46 < 2^51. The sums below keep the
@@ -43,15 +46,15 @@ constexpr double ROUNDER = 0x1.8p52;
 constexpr uint64_t ROUNDER_BITS = 0x4338000000000000u;
 
 static inline uint64_t biased_integer(float x, double into) {
-    const double shifted = static_cast<double>(x) * into + ROUNDER;
-    uint64_t bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    return bits;
+#ifdef __FMA__
+    return bits_of(__builtin_fma(static_cast<double>(x), into, ROUNDER));  // the product is exact: the same bits
+#else
+    return bits_of(static_cast<double>(x) * into + ROUNDER);
+#endif
 }
 
 // store(S, s): the conversion rounds to 24 bits; the product is exact in float64; the last rounding is the subnormals'.
 static inline float store(int64_t sum, const FixedPoint &scale) {
-    if (!scale.finite) return float_of(CANONICAL_NAN);
     return static_cast<float>(static_cast<double>(static_cast<float>(sum)) * scale.back);
 }
 

@@ -41,19 +41,38 @@ void take_rows(const isobit_call &call) {
     take(copy.get(), width, width, index.get(), count, out, call.threads);
 }
 
+// Rows [begin, end) of the result, seen as [outer, size, inner].
+template <class T>
+void gather_rows(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+        const T *source = x + row / to.size * from.size * from.inner;
+        const int64_t *place = index + row * to.inner;
+        for (int64_t i = 0; i < to.inner; ++i) out[row * to.inner + i] = source[place[i] * from.inner + i];
+    }
+}
+
+// As gather_rows where inner is 1: a whole line along the axis at once.
+template <class T>
+void gather_lines(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+        const T *source = x + line * from.size;
+        for (int64_t i = line * to.size; i < (line + 1) * to.size; ++i) out[i] = source[index[i]];
+    }
+}
+
 template <class T>
 void gather(const isobit_call &call, int axis) {
     const RowMajor<T> x(call.inputs[0], call.threads);
     const RowMajor<int64_t> index(call.inputs[1], call.threads);
     const Along from = along(call.inputs[0], axis), to = along(call.inputs[1], axis);
     check_index(index.get(), element_count(call.inputs[1]), from.size, call.threads);
+    if (element_count(*call.output) == 0) return;
     T *out = data_of<T>(*call.output);
-    parallel_for(call.threads, to.outer * to.size, GRAIN / std::max<int64_t>(to.inner, 1) + 1, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            const T *source = x.get() + row / to.size * from.size * from.inner;
-            const int64_t *place = index.get() + row * to.inner;
-            for (int64_t i = 0; i < to.inner; ++i) out[row * to.inner + i] = source[place[i] * from.inner + i];
-        }
+    const bool lines = to.inner == 1;
+    const int64_t count = lines ? to.outer : to.outer * to.size, cost = lines ? to.size : to.inner;
+    parallel_for(call.threads, count, GRAIN / cost + 1, [&](int64_t begin, int64_t end) {
+        if (lines) gather_lines(from, to, x.get(), index.get(), out, begin, end);
+        else gather_rows(from, to, x.get(), index.get(), out, begin, end);
     });
 }
 

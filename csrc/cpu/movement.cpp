@@ -1,4 +1,6 @@
 // Copies of views, concat, pad and iota: bytes move, nothing is computed (docs/numerics.md, Movement).
+#include <cstring>
+
 #include "strided.h"
 #include "tensor.h"
 #include "threads.h"
@@ -42,16 +44,33 @@ void copy_apart(const T *from, int64_t from_stride, T *to, int64_t to_stride, in
 }
 
 template <class T>
-void copy_runs(const Pair &pair, const T *from, T *to, int threads) {
+void copy_line(const T *from, int64_t from_stride, T *to, int64_t to_stride, int64_t count) {
+    if (from_stride == 1 && to_stride == 1) std::memcpy(to, from, count * sizeof(T));
+    else if (to_stride == 1) copy_run(from, from_stride, to, count);
+    else copy_apart(from, from_stride, to, to_stride, count);
+}
+
+// A single long line is cut up for the threads; otherwise they share the lines along the last axis.
+template <class T>
+void copy_lines(const Pair &pair, const T *from, T *to, int threads) {
     const int last = pair.rank - 1;
-    int64_t count = 1;
-    for (int axis = 0; axis < pair.rank; ++axis) count *= pair.shape[axis];
-    parallel_for(threads, count, COPY_GRAIN, [&](int64_t begin, int64_t end) {
-        Walk source(side(pair, pair.from, pair.rank), begin), target(side(pair, pair.to, pair.rank), begin);
+    const int64_t length = pair.shape[last], from_step = pair.from[last], to_step = pair.to[last];
+    if (last == 0) {
+        return parallel_for(threads, length, COPY_GRAIN, [&](int64_t begin, int64_t end) {
+            copy_line(from + begin * from_step, from_step, to + begin * to_step, to_step, end - begin);
+        });
+    }
+    int64_t lines = 1;
+    for (int axis = 0; axis < last; ++axis) lines *= pair.shape[axis];
+    const Strided sources = side(pair, pair.from, last), targets = side(pair, pair.to, last);
+    parallel_for(threads, lines, COPY_GRAIN / length + 1, [&](int64_t begin, int64_t end) {
+        Walk source(sources, begin), target(targets, begin);
         for (int64_t at = begin; at < end;) {
             const int64_t run = std::min(source.left_in_run(), end - at);
-            if (pair.to[last] == 1) copy_run(from + source.offset(), pair.from[last], to + target.offset(), run);
-            else copy_apart(from + source.offset(), pair.from[last], to + target.offset(), pair.to[last], run);
+            const T *source_line = from + source.offset();
+            T *target_line = to + target.offset();
+            for (int64_t i = 0; i < run; ++i)
+                copy_line(source_line + i * pair.from[last - 1], from_step, target_line + i * pair.to[last - 1], to_step, length);
             source.advance(run), target.advance(run), at += run;
         }
     });
@@ -100,7 +119,7 @@ void copy_pair(const Pair &pair, const void *from, void *to, int threads) {
         for (int axis = last - 1; axis >= 0; --axis)
             if (pair.from[axis] == 1 && pair.shape[axis] >= 8)
                 return copy_transposed(pair, axis, static_cast<const T *>(from), static_cast<T *>(to), threads);
-    copy_runs(pair, static_cast<const T *>(from), static_cast<T *>(to), threads);
+    copy_lines(pair, static_cast<const T *>(from), static_cast<T *>(to), threads);
 }
 
 void copy_into(const isobit_tensor &from, const isobit_tensor &output, int64_t offset, int threads) {

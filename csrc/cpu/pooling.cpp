@@ -46,39 +46,51 @@ Window read_window(const isobit_call &call) {
         if (room < 0 || size < 1) invalid("got %s, want windows with an element", show(call.inputs[0]).text);
         window.size[axis] = size, window.places[axis] = static_cast<int64_t>(room / stride) + 1;
     }
+    if (window.kernel[0] > LARGEST / 2 / window.kernel[1])
+        invalid("got a kernel of %lld x %lld, want at most 2^30 elements", (long long)window.kernel[0], (long long)window.kernel[1]);
     return window;
 }
 
-// The best element so far of each window in one row of windows; -1 where none was met.
+// The best element so far of each window in one row of windows, as the number of its tap.
 struct Best {
-    std::vector<int32_t> key;
-    std::vector<int64_t> index;
+    std::vector<int32_t> key, tap;
 };
 
-void meet_row(const Window &window, const float *row, int64_t row_index, Best &best) {
+// STRIDE 0 stands for any.
+template <int64_t STRIDE>
+void meet_tap(const float *row, int64_t shift, int64_t stride, int64_t begin, int64_t end, int32_t tap, int32_t *best_key,
+              int32_t *best_tap) {
+    const int64_t step = STRIDE ? STRIDE : stride;
+#pragma GCC ivdep
+    for (int64_t q = begin; q < end; ++q) {
+        const int32_t found = order_key(row[q * step + shift]);
+        const bool better = found > best_key[q];  // a window's first element beats INT32_MIN, which no key is
+        best_key[q] = better ? found : best_key[q];
+        best_tap[q] = better ? tap : best_tap[q];
+    }
+}
+
+void meet_row(const Window &window, const float *row, int64_t r, Best &best) {
     for (int64_t s = 0; s < window.kernel[1]; ++s) {
         const int64_t offset = s * window.dilation[1], begin = window.first_place(1, offset), end = window.end_place(1, offset);
-        int32_t *key = best.key.data();
-        int64_t *index = best.index.data();
-#pragma GCC ivdep
-        for (int64_t q = begin; q < end; ++q) {
-            const int64_t w = window.start(1, q) + offset;
-            const int32_t found = order_key(row[w]);
-            const bool better = found > key[q];  // a window's first element beats INT32_MIN, which no key is
-            key[q] = better ? found : key[q];
-            index[q] = better ? row_index + w : index[q];
-        }
+        const int32_t tap = static_cast<int32_t>(r * window.kernel[1] + s);
+        const auto meet = window.stride[1] == 1 ? meet_tap<1> : window.stride[1] == 2 ? meet_tap<2> : meet_tap<0>;
+        meet(row, offset - window.padding[1], window.stride[1], begin, end, tap, best.key.data(), best.tap.data());
     }
 }
 
 void pool_row(const Window &window, const float *image, int64_t p, Best &best, int64_t *out) {
     std::fill(best.key.begin(), best.key.end(), INT32_MIN);
-    std::fill(best.index.begin(), best.index.end(), int64_t{-1});
+    std::fill(best.tap.begin(), best.tap.end(), 0);
     for (int64_t r = 0; r < window.kernel[0]; ++r) {
         const int64_t h = window.start(0, p) + r * window.dilation[0];
-        if (h >= 0 && h < window.size[0]) meet_row(window, image + h * window.size[1], h * window.size[1], best);
+        if (h >= 0 && h < window.size[0]) meet_row(window, image + h * window.size[1], r, best);
     }
-    std::copy(best.index.begin(), best.index.end(), out);
+    const int32_t width = static_cast<int32_t>(window.kernel[1]);
+    for (int64_t q = 0; q < window.places[1]; ++q) {
+        const int64_t h = window.start(0, p) + best.tap[q] / width * window.dilation[0];
+        out[q] = h * window.size[1] + window.start(1, q) + best.tap[q] % width * window.dilation[1];
+    }
 }
 
 }  // namespace
@@ -95,7 +107,7 @@ void op_max_pool_index(const isobit_call &call) {
     int64_t *out = data_of<int64_t>(*call.output);
     const int64_t rows = shape[0] * shape[1] * shape[2], cost = shape[3] * window.kernel[0] * window.kernel[1];
     parallel_for(call.threads, rows, 32768 / std::max<int64_t>(cost, 1) + 1, [&](int64_t begin, int64_t end) {
-        Best best{std::vector<int32_t>(shape[3]), std::vector<int64_t>(shape[3])};
+        Best best{std::vector<int32_t>(shape[3]), std::vector<int32_t>(shape[3])};
         for (int64_t row = begin; row < end; ++row)
             pool_row(window, image.get() + row / shape[2] * window.size[0] * window.size[1], row % shape[2], best, out + row * shape[3]);
     });

@@ -148,7 +148,7 @@ uint64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
 
 float sum_group(const Groups &groups, const float *x, int64_t origin) {
     const FixedPoint scale = fixed_point(join_group<MaximumOfMagnitudes>(groups, x, origin), SUM_BITS);
-    if (!scale.finite) return float_of(CANONICAL_NAN);
+    if (!scale.finite()) return float_of(CANONICAL_NAN);
     uint64_t total = 0;
     for_runs(groups, origin, [&](int64_t offset, int64_t n, int64_t stride) {
         total += sum_run(x + offset, n, stride, scale.into);
@@ -156,24 +156,44 @@ float sum_group(const Groups &groups, const float *x, int64_t origin) {
     return store(static_cast<int64_t>(total - ROUNDER_BITS * static_cast<uint64_t>(groups.size)), scale);
 }
 
-void add_columns(uint64_t *totals, const float *x, const double *into, int64_t n) {
+constexpr int ROWS = 4;  // rows added at once: one pass over the accumulators for all of them
+
+void add_columns(uint64_t *totals, const float *const *rows, int count, const double *into, int64_t n) {
+    if (count == ROWS) {
+        const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) totals[i] += biased_integer(x[i], into[i]);
+        for (int64_t i = 0; i < n; ++i)
+            totals[i] += biased_integer(a[i], into[i]) + biased_integer(b[i], into[i]) + biased_integer(c[i], into[i]) +
+                         biased_integer(d[i], into[i]);
+        return;
+    }
+    for (int row = 0; row < count; ++row) {
+        const float *x = rows[row];
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; ++i) totals[i] += biased_integer(x[i], into[i]);
+    }
 }
 
 void sum_panel(const Groups &groups, const float *x, int64_t origin, float *out, int64_t n) {
     int32_t maxima[PANEL];
-    double into[PANEL];
+    double into[PANEL], back[PANEL];
     uint64_t totals[PANEL];
-    FixedPoint scales[PANEL];
     join_panel<MaximumOfMagnitudes>(groups, x, origin, maxima, n);
     const uint64_t bias = ROUNDER_BITS * static_cast<uint64_t>(groups.size);
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) {
-        scales[i] = fixed_point(maxima[i], SUM_BITS);
-        into[i] = scales[i].into, totals[i] = 0 - bias;
+        const FixedPoint scale = fixed_point(maxima[i], SUM_BITS);
+        into[i] = scale.into, back[i] = scale.back, totals[i] = 0 - bias;
     }
-    for_rows(groups, origin, [&](int64_t offset) { add_columns(totals, x + offset, into, n); });
-    for (int64_t i = 0; i < n; ++i) out[i] = store(static_cast<int64_t>(totals[i]), scales[i]);
+    const float *rows[ROWS];
+    int count = 0;
+    for_rows(groups, origin, [&](int64_t offset) {
+        rows[count++] = x + offset;
+        if (count == ROWS) add_columns(totals, rows, count, into, n), count = 0;
+    });
+    add_columns(totals, rows, count, into, n);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = canonical(store(static_cast<int64_t>(totals[i]), {into[i], back[i]}));
 }
 
 void sum_floats(const isobit_call &call, const Groups &groups) {

@@ -9,6 +9,8 @@
 namespace isobit::ISOBIT_ISA {
 namespace {
 
+constexpr int SUM_BITS = 46;
+
 int axis_of(const isobit_call &call) {
     want_inputs(call, 1);
     AttributeReader attributes(call);
@@ -79,20 +81,46 @@ void wrapping_sums(T *x, int64_t n, int64_t stride, int64_t columns) {
         }
 }
 
-// In place: each column's scale from its whole length, then its running sums.
-void float_sums(float *x, int64_t n, int64_t stride, int64_t columns) {
+constexpr int64_t PIECE = 512;
+
+// In place, one contiguous row: its scale from the whole row, then piece by piece to integers, their sums, and back.
+void float_sums_of_row(float *x, int64_t n) {
+    int32_t maximum = 0;
+    for (int64_t i = 0; i < n; ++i) maximum = std::max(maximum, magnitude(x[i]));
+    const FixedPoint scale = fixed_point(maximum, SUM_BITS);
+    uint64_t totals[PIECE], total = 0;
+    for (int64_t at = 0; at < n; at += PIECE) {
+        const int64_t count = std::min(PIECE, n - at);
+        for (int64_t i = 0; i < count; ++i) totals[i] = biased_integer(x[at + i], scale.into) - ROUNDER_BITS;
+        for (int64_t i = 0; i < count; ++i) totals[i] = total += totals[i];
+        for (int64_t i = 0; i < count; ++i) x[at + i] = canonical(store(static_cast<int64_t>(totals[i]), scale));
+    }
+}
+
+// In place, columns side by side.
+void float_sums_of_columns(float *x, int64_t n, int64_t stride, int64_t columns) {
     int32_t maxima[PANEL] = {};
     uint64_t totals[PANEL] = {};
-    FixedPoint scales[PANEL];
+    double into[PANEL], back[PANEL];
     for (int64_t row = 0; row < n; ++row)
         for (int64_t i = 0; i < columns; ++i) maxima[i] = std::max(maxima[i], magnitude(x[row * stride + i]));
-    for (int64_t i = 0; i < columns; ++i) scales[i] = fixed_point(maxima[i], 46);
-    for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = 0; i < columns; ++i) {
+        const FixedPoint scale = fixed_point(maxima[i], SUM_BITS);
+        into[i] = scale.into, back[i] = scale.back;
+    }
+    for (int64_t row = 0; row < n; ++row) {
+        float *here = x + row * stride;
+#pragma GCC ivdep
         for (int64_t i = 0; i < columns; ++i) {
-            float &here = x[row * stride + i];
-            totals[i] += biased_integer(here, scales[i].into) - ROUNDER_BITS;
-            here = store(static_cast<int64_t>(totals[i]), scales[i]);
+            totals[i] += biased_integer(here[i], into[i]) - ROUNDER_BITS;
+            here[i] = canonical(store(static_cast<int64_t>(totals[i]), {into[i], back[i]}));
         }
+    }
+}
+
+void float_sums(float *x, int64_t n, int64_t stride, int64_t columns) {
+    if (stride == 1) float_sums_of_row(x, n);
+    else float_sums_of_columns(x, n, stride, columns);
 }
 
 template <class T>

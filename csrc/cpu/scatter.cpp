@@ -24,6 +24,11 @@ FixedPoint source_scale(const float *source, int64_t count, int64_t n, int threa
     return fixed_point(maximum, std::min(46, 62 - length));
 }
 
+void set_scaled(uint64_t *totals, const float *x, double into, int64_t n) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) totals[i] = biased_integer(x[i], into) - ROUNDER_BITS;
+}
+
 void add_scaled(uint64_t *totals, const float *x, double into, int64_t n) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) totals[i] += biased_integer(x[i], into) - ROUNDER_BITS;
@@ -62,8 +67,8 @@ void add_list(const Lists &lists, int64_t v, int64_t width, const float *base, c
     uint64_t totals[PANEL];
     for (int64_t at = 0; at < width; at += PANEL) {
         const int64_t n = std::min(PANEL, width - at);
-        std::fill_n(totals, n, 0);
-        for (int64_t i = lists.first[v]; i < lists.first[v + 1]; ++i)
+        set_scaled(totals, rows + lists.places[lists.first[v]] * width + at, scale.into, n);
+        for (int64_t i = lists.first[v] + 1; i < lists.first[v + 1]; ++i)
             add_scaled(totals, rows + lists.places[i] * width + at, scale.into, n);
         add_stored(base + v * width + at, totals, scale, out + v * width + at, n);
     }
@@ -78,7 +83,7 @@ void add_rows(const isobit_call &call) {
     const RowMajor<float> from(base, call.threads), source(call.inputs[2], call.threads);
     const int64_t width = element_count(base) / rows;
     const FixedPoint scale = source_scale(source.get(), count * width, count, call.threads);
-    if (!scale.finite) return all_nan(call);
+    if (!scale.finite()) return all_nan(call);
     const Lists lists = list_by_id(index.get(), count, rows);
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, rows, GRAIN / width + 1, [&](int64_t begin, int64_t end) {
@@ -90,6 +95,10 @@ void add_rows(const isobit_call &call) {
 void scatter_columns(const Along &to, int64_t entries, const int64_t *index, const float *source, const float *base,
                      const FixedPoint &scale, float *out, uint64_t *totals, int64_t n) {
     std::fill_n(totals, to.size * n, 0);
+    if (to.inner == 1) {
+        for (int64_t j = 0; j < entries; ++j) totals[index[j]] += biased_integer(source[j], scale.into) - ROUNDER_BITS;
+        return add_stored(base, totals, scale, out, to.size);
+    }
     for (int64_t j = 0; j < entries; ++j)
         for (int64_t i = 0; i < n; ++i)
             totals[index[j * to.inner + i] * n + i] += biased_integer(source[j * to.inner + i], scale.into) - ROUNDER_BITS;
@@ -105,7 +114,7 @@ void scatter_add(const isobit_call &call, int axis) {
     if (element_count(base) == 0) return;
     const RowMajor<float> from(base, call.threads), source(call.inputs[2], call.threads);
     const FixedPoint scale = source_scale(source.get(), count, entries, call.threads);
-    if (!scale.finite) return all_nan(call);
+    if (!scale.finite()) return all_nan(call);
     const int64_t width = std::clamp<int64_t>(16 * PANEL / to.size, 1, to.inner), panels = (to.inner + width - 1) / width;
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, to.outer * panels, GRAIN / (to.size * width) + 1, [&](int64_t begin, int64_t end) {
