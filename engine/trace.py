@@ -1,0 +1,66 @@
+"""The door of the tracer: a job file in plain torch becomes a program, a start state, data and numbers per step.
+
+This file and engine/tracing are the only ones of the engine that import torch; who checks a run needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from engine.data import Windows
+from engine.program import Program
+from engine.tracing.errors import TraceError
+from engine.tracing.job_file import JobFile, read
+from engine.tracing.step import Step
+
+Array = np.ndarray
+__all__ = ["TraceError", "TracedJob", "trace", "trace_job"]
+
+
+@dataclass(frozen=True)
+class TracedJob:
+    """What engine.job.write_job stores.
+
+    start_state: name -> array, a slot per state input of the program, in its order
+    fields:      name -> rows [N, ...] or windows over a stream
+    schedule:    name -> [steps] float32
+    """
+
+    program: Program
+    start_state: dict[str, Array]
+    fields: dict[str, Array | Windows]
+    schedule: dict[str, Array]
+    seed: int
+    steps: int
+    batch_size: int
+    interval: int
+
+
+def trace_job(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = None) -> TracedJob:
+    """The traced job of a file or an imported module; a TraceError says what cannot become a program, and where.
+
+    overrides: names that a file finds already set when it starts, such as `text_file`
+    """
+    return trace(read(job, overrides))
+
+
+def trace(job: JobFile) -> TracedJob:
+    """The traced job of checked names."""
+    step = Step(job)
+    program = step.program()
+    return TracedJob(
+        program=program,
+        start_state=step.start,
+        fields=job.fields,
+        schedule=step.schedule,
+        seed=job.seed,
+        steps=job.steps,
+        batch_size=job.batch_size,
+        interval=job.interval,
+    )

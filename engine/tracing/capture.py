@@ -1,0 +1,141 @@
+"""One micro-batch of a training step as an ATen graph without mutation: loss, metrics, gradients, buffers.
+
+Two passes of make_fx on fake tensors: the first runs autograd and rewrites random operators and batch norm, the second
+removes mutation. One pass cannot do both: functionalisation refuses to make a leaf require a gradient.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.traceback import preserve_node_meta
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.stateless import _reparametrize_module
+
+from engine.tracing.errors import TraceError, place
+from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
+
+Loss = Callable[[torch.nn.Module, dict[str, Tensor]], Any]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph and what its inputs and outputs are called.
+
+    inputs:    the names of the placeholders, in order: parameters, buffers, batch fields, and last the random key
+    metrics:   the names of the first outputs; the loss is the first
+    gradients: the names of the parameters whose gradients follow
+    buffers:   the names of the buffers whose next values end the outputs
+    """
+
+    graph: torch.fx.GraphModule
+    inputs: tuple[str, ...]
+    metrics: tuple[str, ...]
+    gradients: tuple[str, ...]
+    buffers: tuple[str, ...]
+
+
+def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> Captured:
+    """The graph of loss(model, batch), its gradients and the model's next buffers.
+
+    batch: one micro-batch of the shapes and dtypes of every micro-batch; its values are not looked at
+    """
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    seen: dict[str, tuple[str, ...]] = {}
+
+    def step(*flat: Tensor) -> list[Tensor]:
+        values = iter(flat)
+        leaves = {n: next(values).detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
+        states = {name: next(values).clone() for name in buffers}
+        fields = {name: next(values) for name in batch}
+        with plain_step(model, {**leaves, **states}, next(values)):
+            metrics = _metrics(loss(model, fields))
+            gradients = _gradients(metrics["loss"], leaves)
+        seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
+        return [value.detach().clone() for group in (metrics, gradients, states) for value in group.values()]
+
+    key = torch.zeros(3, dtype=torch.int64)
+    flat = [*(p.detach() for p in parameters.values()), *buffers.values(), *batch.values(), key]
+    graph = _without_mutation(_graph(step, flat), flat)
+    inputs = (*parameters, *buffers, *batch, RANDOM_KEY)
+    return Captured(graph, inputs, seen["metrics"], seen["gradients"], tuple(buffers))
+
+
+@contextmanager
+def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tensor) -> Iterator[None]:
+    """The model holds the given parameters and buffers, draws the program's numbers and attends in plain products."""
+    mode = ExplicitRandomness(key)
+    held = _reparametrize_module(model, dict(tensors), tie_weights=True)
+    with held, sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), mode:
+        yield
+
+
+def _metrics(result: Any) -> dict[str, Tensor]:
+    metrics = dict(result) if isinstance(result, Mapping) else {"loss": result}
+    if "loss" not in metrics:
+        raise TraceError(f"trace: loss gave a dict of {', '.join(map(str, metrics))}, want an entry 'loss'")
+    for name, value in metrics.items():
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TraceError(f"trace: loss gave {got} as {name!r}, want a tensor of rank 0; reduce it with .mean() or .sum()")
+    return {"loss": metrics.pop("loss"), **metrics}
+
+
+def _gradients(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    trained = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    if not trained:
+        raise TraceError("trace: no parameter of the model requires a gradient")
+    if not loss.requires_grad:
+        raise TraceError("trace: the loss does not depend on any parameter that requires a gradient")
+    found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+    return {name: gradient for name, gradient in zip(trained, found, strict=True) if gradient is not None}
+
+
+def _graph(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModule:
+    try:
+        return make_fx(step, tracing_mode="fake", record_stack_traces=True)(*flat)
+    except TraceError:
+        raise
+    except Exception as error:
+        raise _refusal(error) from error
+
+
+def _without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.fx.GraphModule:
+    def run(*args: Tensor) -> Any:
+        return torch.fx.Interpreter(graph).run(*args)
+
+    with torch.no_grad(), preserve_node_meta():
+        pure = make_fx(torch.func.functionalize(run, remove="mutations"), tracing_mode="fake")(*flat)
+    pure.graph.eliminate_dead_code()
+    return pure
+
+
+def _refusal(error: Exception) -> TraceError:
+    where = place("".join(traceback.format_exception(error)))
+    kind, text = type(error).__name__, str(error).strip().split("\n")[0]
+    return TraceError(f"trace: {where}: {kind}: {text}; {_suggestion(error)}")
+
+
+def _suggestion(error: Exception) -> str:
+    kind, text = type(error).__name__, str(error)
+    for pattern, suggestion in SUGGESTIONS.items():
+        if pattern in kind or pattern in text:
+            return suggestion
+    return "the loss must run as written on tensors of the batch's shapes"
+
+
+RANDOM_KEY = "random key"
+SUGGESTIONS = {
+    "DataDependent": "the program must not depend on values: replace .item(), int() or `if tensor:` by torch.where",
+    "GuardOnDataDependent": "the program must not depend on values: replace .item(), int() or `if tensor:` by torch.where",
+    "convert all Tensors to FakeTensors": "register the tensor with register_buffer, or pass it in the batch",
+    "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
+    "shape": "check the shapes of the batch against the model",
+}

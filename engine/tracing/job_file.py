@@ -1,0 +1,150 @@
+"""A submitter's job file: a Python module whose names say what to train. It is executed by its author only."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.data import STORED_DTYPE, Windows
+from engine.tracing.errors import TraceError
+
+Array = np.ndarray
+REQUIRED = ("model", "loss", "optimizer", "data", "batch_size", "steps")
+OPTIONAL = {
+    "seed": 0,
+    "learning_rate": None,
+    "clip_norm": None,
+    "clip_value": None,
+    "width": "default",
+    "micro_batches": 1,
+    "interval": 1,
+    "window": None,
+    "window_stride": None,
+}
+RESERVED = ("step", "seed")
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """The names of a job file, checked.
+
+    fields:        name -> rows [N, ...] or windows over a stream
+    learning_rate: (step) -> a number, or one per parameter group; None: the optimizer's own
+    """
+
+    model: torch.nn.Module
+    loss: Any
+    optimizer: Any
+    fields: dict[str, Array | Windows]
+    batch_size: int
+    steps: int
+    seed: int
+    learning_rate: Any
+    clip_norm: float | None
+    clip_value: float | None
+    width: str
+    micro_batches: int
+    interval: int
+
+    def batch(self, size: int) -> dict[str, torch.Tensor]:
+        """Zeros of the shapes and dtypes that the loss sees for `size` records: integers as int64."""
+        shapes = {n: (f.length,) if isinstance(f, Windows) else f.shape[1:] for n, f in self.fields.items()}
+        arrays = {n: f.stream if isinstance(f, Windows) else f for n, f in self.fields.items()}
+        return {name: torch.zeros(size, *shapes[name], dtype=_seen_as(array)) for name, array in arrays.items()}
+
+
+def _seen_as(array: Array) -> torch.dtype:
+    return {"f": torch.float32, "b": torch.bool}.get(array.dtype.kind, torch.int64)
+
+
+def read(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = None) -> JobFile:
+    """The job of a file or an imported module.
+
+    overrides: names that a file finds already set when it starts, such as `text_file`
+    """
+    names = vars(job) if isinstance(job, ModuleType) else _execute(Path(job), overrides or {})
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise TraceError(f"job file: got no {', '.join(missing)}, want {', '.join(REQUIRED)}")
+    values = {name: names[name] for name in REQUIRED} | {n: names.get(n, value) for n, value in OPTIONAL.items()}
+    _check(values)
+    fields = _fields(values.pop("data"), values.pop("window"), values.pop("window_stride"))
+    return JobFile(fields=fields, **values)
+
+
+def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    if not path.is_file():
+        raise TraceError(f"job file: got {path}, want a Python file")
+    spec = importlib.util.spec_from_file_location("isobit_job", path.resolve())
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    vars(module).update(overrides)
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(folder)
+    return vars(module)
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    _require("model", values["model"], isinstance(values["model"], torch.nn.Module), "a torch.nn.Module")
+    _require("loss", values["loss"], callable(values["loss"]), "loss(model, batch) -> a tensor of rank 0")
+    optimizer = values["optimizer"]
+    _require("optimizer", optimizer, hasattr(optimizer, "param_groups"), "a torch.optim.Optimizer over the model's parameters")
+    _require("optimizer", optimizer, not optimizer.state, "one that has not stepped yet")
+    for name in ("batch_size", "steps", "micro_batches", "interval"):
+        _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
+    _require("seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1")
+    for name in ("clip_norm", "clip_value"):
+        value = values[name]
+        _require(name, value, value is None or isinstance(value, int | float) and value > 0, "a positive number or None")
+    rate = values["learning_rate"]
+    _require("learning_rate", rate, rate is None or callable(rate), "learning_rate(step) -> a number")
+    B, m = values["batch_size"], values["micro_batches"]
+    if B % m or m > 2**16:
+        raise TraceError(f"job file: got {m} micro_batches of a batch_size of {B}, want a divisor, at most {2**16}")
+
+
+def _require(name: str, value: Any, right: bool, wanted: str) -> None:
+    if not right:
+        raise TraceError(f"job file: {name} is {_short(value)}, want {wanted}")
+
+
+def _short(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
+
+
+def _fields(data: Any, window: int | None, stride: int | None) -> dict[str, Array | Windows]:
+    if not isinstance(data, Mapping) or not data:
+        raise TraceError(f"job file: data is {_short(data)}, want a dict of name -> array with a leading axis of records")
+    arrays = {name: _array(name, value) for name, value in data.items()}
+    if window is not None:
+        _require("window", window, type(window) is int and window > 0, "a positive int")
+        _require("window_stride", stride, stride is None or type(stride) is int and stride > 0, "a positive int")
+        for name, array in arrays.items():
+            if array.ndim != 1 or array.size < window:
+                raise TraceError(f"job file: data {name!r} has shape {array.shape}, want a stream [N] with N >= window = {window}")
+        return {name: Windows(array, window, stride or 1) for name, array in arrays.items()}
+    counts = {name: array.shape[0] if array.ndim else None for name, array in arrays.items()}
+    if None in counts.values() or len(set(counts.values())) != 1 or 0 in counts.values():
+        raise TraceError(f"job file: data has {counts} records, want the same number in each field, at least 1")
+    return dict(arrays)
+
+
+def _array(name: Any, value: Any) -> Array:
+    if not isinstance(name, str) or name in RESERVED:
+        raise TraceError(f"job file: data has a field {name!r}, want a string other than {' and '.join(RESERVED)}")
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if array.dtype not in STORED_DTYPE.values():
+        raise TraceError(f"job file: data {name!r} is {array.dtype}, want {', '.join(STORED_DTYPE)}")
+    return np.asarray(array, order="C")

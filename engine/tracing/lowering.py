@@ -1,0 +1,138 @@
+"""A captured ATen graph becomes operators of the law, one rule per ATen operator."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from engine.tracing import rules_elementwise, rules_indexing, rules_layout, rules_loss, rules_norm, rules_product, rules_reduction
+from engine.tracing.builder import Builder, Value
+from engine.tracing.capture import Captured
+from engine.tracing.errors import TraceError, place
+from engine.tracing.rules_elementwise import Rule
+from engine.tracing.widths import widths
+from kernels.types import TensorType
+
+FAMILIES = (
+    rules_elementwise,
+    rules_layout,
+    rules_reduction,
+    rules_norm,
+    rules_loss,
+    rules_product,
+    rules_indexing,
+)
+BITS = torch.ops.isobit.bits.default
+RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}
+DTYPES = {
+    torch.float32: "float32",
+    torch.float16: "float32",
+    torch.bfloat16: "float32",
+    torch.int64: "int64",
+    torch.int32: "int32",
+    torch.bool: "bool",
+}
+
+
+class Lowering:
+    """The nodes of one captured micro-batch, ready to be built any number of times.
+
+    width: the rule of engine.tracing.widths
+    """
+
+    def __init__(self, captured: Captured, width: str) -> None:
+        self.captured = captured
+        self.graph = captured.graph
+        self.widths = widths(self.graph.graph, width)
+        for node in self.graph.graph.nodes:
+            _require_static(node)
+            if node.op == "call_function" and node.target not in (*RULES, BITS, operator.getitem):
+                raise _unknown(node)
+
+    def build(self, b: Builder, inputs: Mapping[str, Value], random: Sequence[Value]) -> list[Value]:
+        """The graph's outputs for inputs by name.
+
+        random: the seed, the step and the micro-batch, int64 of rank 0
+        """
+        made: dict[Node, Any] = {}
+        names = iter(self.captured.inputs)
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder":
+                made[node] = inputs.get(next(names))
+            elif node.op == "get_attr":
+                made[node] = _literal(b, getattr(self.graph, node.target))
+            elif node.op == "output":
+                return list(torch.fx.node.map_arg(node.args[0], lambda n: made[n]))
+            elif node.target is operator.getitem:
+                made[node] = made[node.args[0]][node.args[1]]
+            elif node.target is BITS:
+                made[node] = _bits(b, random, *node.args[1:])
+            else:
+                made[node] = self._apply(b, node, made)
+        raise AssertionError("an fx graph ends in its output")
+
+    def _apply(self, b: Builder, node: Node, made: Mapping[Node, Any]) -> Any:
+        b.width = self.widths.get(node, "narrow")
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: made[n])
+        try:
+            return RULES[node.target](b, _types(node), *args, **kwargs)
+        except TraceError as error:
+            raise TraceError(f"{error} (at {place(node.stack_trace)})") from None
+        except (ValueError, TypeError) as error:
+            raise TraceError(f"trace: {place(node.stack_trace)}: {node.target}: no rule for this use: {error}") from error
+
+
+def _bits(b: Builder, random: Sequence[Value], site: int, shape: Sequence[int]) -> Value:
+    return b.cast(b.emit("random_bits", list(random), site=site, shape=tuple(shape)), "int64")
+
+
+def _literal(b: Builder, tensor: Tensor) -> Value:
+    """A tensor written out in the model's code."""
+    dtype = DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise TraceError(f"trace: got a literal tensor of {tensor.dtype}, want {_wanted()}")
+    return b.constant(np.asarray(tensor.detach().float() if dtype == "float32" else tensor.detach()))
+
+
+def _types(node: Node) -> Any:
+    value = node.meta["val"]
+    if isinstance(value, Tensor):
+        return _type(node, value)
+    return tuple(_type(node, item) if isinstance(item, Tensor) else None for item in value)
+
+
+def _type(node: Node, value: Tensor) -> TensorType:
+    if value.dtype not in DTYPES:
+        raise TraceError(
+            f"trace: {place(node.stack_trace)}: {node.target}: got {value.dtype}, want {_wanted()}; cast before this line"
+        )
+    return TensorType(DTYPES[value.dtype], tuple(int(size) for size in value.shape))
+
+
+def _wanted() -> str:
+    return ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+
+
+def _require_static(node: Node) -> None:
+    value = node.meta.get("val")
+    for item in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(item, torch.SymInt | torch.SymFloat | torch.SymBool) or (
+            isinstance(item, Tensor) and any(not isinstance(size, int) for size in item.shape)
+        ):
+            raise TraceError(
+                f"trace: {place(node.stack_trace)}: {node.target}: the shape of the result depends on values;"
+                " use a dense form: torch.where or multiplication by a mask instead of nonzero or boolean indexing"
+            )
+
+
+def _unknown(node: Node) -> TraceError:
+    return TraceError(
+        f"trace: {place(node.stack_trace)}: {node.target} has no rule; write it with operators of"
+        " docs/operators-of-torch.md"
+    )

@@ -1,0 +1,244 @@
+"""Random operators become functions of (seed, step, micro-batch, call site); batch norm shows its running statistics.
+
+A dispatch mode sees every operator that a model runs, forward and backward, below autograd. Each random one is
+answered by `isobit::uniform` or `isobit::integers`, numbered in call order. The same mode around an ordinary torch
+loop gives that loop the program's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import pi, prod
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from engine.tracing.errors import TraceError
+from kernels import spec
+
+aten = torch.ops.aten
+UNIT = 2.0**-24
+
+
+@torch.library.custom_op("isobit::bits", mutates_args=())
+def bits(key: Tensor, site: int, shape: Sequence[int]) -> Tensor:
+    """The law's random_bits as int64 in [0, 2^32).
+
+    key: [3] int64, the seed, the step and the micro-batch
+    """
+    operands = [np.array(number, np.int64) for number in key.tolist()]
+    words = spec.run("random_bits", operands, {"site": site, "shape": tuple(shape)})
+    return torch.from_numpy(words.astype(np.int64))
+
+
+@bits.register_fake
+def _(key: Tensor, site: int, shape: Sequence[int]) -> Tensor:
+    return key.new_empty(list(shape))
+
+
+class ExplicitRandomness(TorchDispatchMode):
+    """Answers every random operator from (key, call site) and every batch norm by visible arithmetic.
+
+    key: [3] int64, the seed, the step and the micro-batch
+    """
+
+    def __init__(self, key: Tensor) -> None:
+        super().__init__()
+        self.key, self.site = key, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        rule = RULES.get(func)
+        if rule is not None:
+            return rule(self, *args, **(kwargs or {}))
+        if torch.Tag.nondeterministic_seeded in func.tags and not _draws_nothing(func, args, kwargs or {}):
+            raise TraceError(
+                f"trace: {func} draws random numbers in a way that has no rule here; draw with dropout, rand, randn,"
+                " randint, bernoulli, uniform_ or normal_"
+            )
+        return func(*args, **(kwargs or {}))
+
+    def bits(self, shape: Sequence[int]) -> Tensor:
+        """Fresh bits of the next call site."""
+        self.site += 1
+        return torch.ops.isobit.bits(self.key, self.site - 1, list(shape))
+
+    def uniform(self, shape: Sequence[int]) -> Tensor:
+        """Multiples of 2^-24 in [0, 1)."""
+        return (self.bits(shape) >> 8).to(torch.float32) * UNIT
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Box-Muller from two call sites."""
+        radius = torch.sqrt(torch.log(self.uniform(shape) + UNIT) * -2.0)
+        return radius * torch.cos(self.uniform(shape) * (2 * pi))
+
+
+def _draws_nothing(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether an operator that may draw is told not to: attention without dropout."""
+    names = [argument.name for argument in func._schema.arguments]
+    values = dict(zip(names, args, strict=False)) | kwargs
+    return "dropout_p" in names and values.get("dropout_p", 0.0) == 0.0
+
+
+def _as(result: Tensor, like: Tensor | None, kwargs: dict[str, Any]) -> Tensor:
+    dtype = kwargs.get("dtype") or (like.dtype if like is not None else torch.get_default_dtype())
+    return result if result.dtype == dtype else result.to(dtype)
+
+
+def _bernoulli(mode: ExplicitRandomness, x: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    _refuse_generator(generator)
+    return (mode.uniform(x.shape) < (x if p is None else p)).to(x.dtype)
+
+
+def _bernoulli_(mode: ExplicitRandomness, x: Tensor, p: float | Tensor = 0.5, *, generator: Any = None) -> Tensor:
+    _refuse_generator(generator)
+    return x.copy_((mode.uniform(x.shape) < p).to(x.dtype))
+
+
+def _native_dropout(mode: ExplicitRandomness, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    if train is False or p == 0.0:
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    keep = mode.uniform(x.shape) < 1.0 - p
+    return x * keep.to(x.dtype) * (1.0 / (1.0 - p) if p < 1.0 else 0.0), keep
+
+
+def _rand(mode: ExplicitRandomness, size: Sequence[int], generator: Any = None, **kwargs: Any) -> Tensor:
+    _refuse_generator(generator)
+    return _as(mode.uniform(size), None, kwargs)
+
+
+def _randn(mode: ExplicitRandomness, size: Sequence[int], generator: Any = None, **kwargs: Any) -> Tensor:
+    _refuse_generator(generator)
+    return _as(mode.normal(size), None, kwargs)
+
+
+def _rand_like(mode: ExplicitRandomness, x: Tensor, **kwargs: Any) -> Tensor:
+    return _as(mode.uniform(x.shape), x, kwargs)
+
+
+def _randn_like(mode: ExplicitRandomness, x: Tensor, **kwargs: Any) -> Tensor:
+    return _as(mode.normal(x.shape), x, kwargs)
+
+
+def _integers(mode: ExplicitRandomness, low: int, high: int, size: Sequence[int]) -> Tensor:
+    if not 0 < high - low < 2**31:
+        raise TraceError(f"trace: randint: got a range of {high - low}, want 1 to {2**31 - 1}")
+    return ((mode.bits(size) * (high - low)) >> 32) + low
+
+
+def _randint(mode: ExplicitRandomness, high: int, size: Sequence[int], generator: Any = None, **kwargs: Any) -> Tensor:
+    return _randint_low(mode, 0, high, size, generator, **kwargs)
+
+
+def _randint_low(
+    mode: ExplicitRandomness, low: int, high: int, size: Sequence[int], generator: Any = None, **kwargs: Any
+) -> Tensor:
+    _refuse_generator(generator)
+    drawn = _integers(mode, low, high, size)
+    return drawn.to(kwargs["dtype"]) if kwargs.get("dtype") else drawn
+
+
+def _randint_like(mode: ExplicitRandomness, x: Tensor, high: int, **kwargs: Any) -> Tensor:
+    return _as(_integers(mode, 0, high, x.shape), x, kwargs)
+
+
+def _randint_like_low(mode: ExplicitRandomness, x: Tensor, low: int, high: int, **kwargs: Any) -> Tensor:
+    return _as(_integers(mode, low, high, x.shape), x, kwargs)
+
+
+def _uniform_(mode: ExplicitRandomness, x: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Tensor:
+    _refuse_generator(generator)
+    return x.copy_(mode.uniform(x.shape) * (high - low) + low)
+
+
+def _normal_(mode: ExplicitRandomness, x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+    _refuse_generator(generator)
+    return x.copy_(mode.normal(x.shape) * std + mean)
+
+
+def _randperm(mode: ExplicitRandomness, n: int, *, generator: Any = None, **kwargs: Any) -> Tensor:
+    _refuse_generator(generator)
+    return torch.argsort(mode.bits([n]), stable=True)
+
+
+def _refuse_generator(generator: Any) -> None:
+    if generator is not None:
+        raise TraceError("trace: got a random operator with a generator of its own, want none: the job's seed decides")
+
+
+def _batch_norm(
+    mode: ExplicitRandomness,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Any:
+    if not training:
+        return aten._native_batch_norm_legit_no_training(x, weight, bias, running_mean, running_var, momentum, eps)
+    result = aten._native_batch_norm_legit.no_stats(x, weight, bias, True, momentum, eps)
+    if running_mean is not None and running_var is not None:
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        unbiased = torch.var(x, axes, correction=1 if prod(x.shape[axis] for axis in axes) > 1 else 0)
+        running_mean.copy_(running_mean * (1.0 - momentum) + result[1] * momentum)
+        running_var.copy_(running_var * (1.0 - momentum) + unbiased * momentum)
+    return result
+
+
+def _batch_norm_legit(mode: ExplicitRandomness, x: Tensor, w: Any, b: Any, mean: Any, var: Any, *rest: Any) -> Any:
+    return _batch_norm(mode, x, w, b, mean, var, *rest)
+
+
+RULES: dict[Any, Callable[..., Any]] = {
+    aten.bernoulli.default: _bernoulli,
+    aten.bernoulli.p: _bernoulli,
+    aten.bernoulli_.float: _bernoulli_,
+    aten.bernoulli_.Tensor: _bernoulli_,
+    aten.native_dropout.default: _native_dropout,
+    aten.rand.default: _rand,
+    aten.rand.generator: _rand,
+    aten.randn.default: _randn,
+    aten.randn.generator: _randn,
+    aten.rand_like.default: _rand_like,
+    aten.randn_like.default: _randn_like,
+    aten.randint.default: _randint,
+    aten.randint.low: _randint_low,
+    aten.randint.generator: _randint,
+    aten.randint.low_generator: _randint_low,
+    aten.randint_like.default: _randint_like,
+    aten.randint_like.low_dtype: _randint_like_low,
+    aten.uniform_.default: _uniform_,
+    aten.normal_.default: _normal_,
+    aten.randperm.default: _randperm,
+    aten.native_batch_norm.default: _batch_norm,
+    aten._native_batch_norm_legit.default: _batch_norm_legit,
+}
+
+
+@contextmanager
+def recomputation_sees_the_same(mode: ExplicitRandomness) -> Iterator[None]:
+    """While active, torch's random state is the next call site, so activation checkpointing restores it too.
+
+    torch.utils.checkpoint saves the random state before a block and restores it before it computes the block again.
+    """
+
+    def get(device: Any = "cpu") -> int:
+        return mode.site
+
+    def put(state: int, device: Any = "cpu") -> None:
+        mode.site = state
+
+    with (
+        patch.object(torch, "get_rng_state", get),
+        patch.object(torch, "set_rng_state", put),
+        patch.object(torch.random, "get_rng_state", get),
+        patch.object(torch.random, "set_rng_state", put),
+    ):
+        yield

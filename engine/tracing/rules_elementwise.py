@@ -1,0 +1,418 @@
+"""ATen's elementwise operators and their gradients, from the law's operators. Each rounding stands as written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log, pi, sqrt
+from typing import Any
+
+import torch
+
+from engine.tracing.builder import Builder, Operand, Scalar, Value
+from engine.tracing.errors import TraceError
+from kernels.types import TensorType
+
+aten = torch.ops.aten
+Rule = Callable[..., Any]
+RANK = ("bool", "int32", "int64", "float32")
+
+
+def common_dtype(x: Operand, y: Operand) -> str:
+    """The dtype in which torch compares two operands."""
+    return max((_dtype(value) for value in (x, y)), key=RANK.index)
+
+
+def _dtype(x: Operand) -> str:
+    if isinstance(x, Value):
+        return x.dtype
+    return "bool" if isinstance(x, bool) else "int32" if isinstance(x, int) else "float32"
+
+
+def to(b: Builder, x: Operand, dtype: str) -> Operand:
+    """A value as another dtype; a scalar stays."""
+    return b.cast(x, dtype) if isinstance(x, Value) else x
+
+
+def shaped(b: Builder, x: Operand, out: TensorType) -> Value:
+    """An operand at the result's dtype and shape."""
+    value = to(b, x, out.dtype)
+    return b.expand(value, out.shape) if isinstance(value, Value) else b.full(value, out.dtype, out.shape)
+
+
+def _unary(op: str) -> Rule:
+    return lambda b, out, x: b.unary(op, shaped(b, x, out))
+
+
+def _binary(op: str) -> Rule:
+    return lambda b, out, x, y: b.emit(op, [shaped(b, x, out), shaped(b, y, out)])
+
+
+def _add(b: Builder, out: TensorType, x: Operand, y: Operand, *, alpha: Scalar = 1) -> Value:
+    if out.dtype == "bool":
+        return _binary("bit_or")(b, out, x, y)
+    return shaped(b, x, out) + _scaled(b, out, y, alpha)
+
+
+def _sub(b: Builder, out: TensorType, x: Operand, y: Operand, *, alpha: Scalar = 1) -> Value:
+    return shaped(b, x, out) - _scaled(b, out, y, alpha)
+
+
+def _rsub(b: Builder, out: TensorType, x: Operand, y: Operand, alpha: Scalar = 1) -> Value:
+    return shaped(b, y, out) - _scaled(b, out, x, alpha)
+
+
+def _scaled(b: Builder, out: TensorType, x: Operand, alpha: Scalar) -> Value:
+    value = shaped(b, x, out)
+    return value if alpha == 1 else value * alpha
+
+
+def _mul(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
+    return b.emit("bit_and" if out.dtype == "bool" else "mul", [shaped(b, x, out), shaped(b, y, out)])
+
+
+def _div(b: Builder, out: TensorType, x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Value:
+    x, y = shaped(b, x, out), shaped(b, y, out)
+    if out.dtype == "float32":
+        rounding = {None: None, "floor": "floor", "trunc": "trunc"}[rounding_mode]
+        return b.unary(rounding, x / y) if rounding else x / y
+    quotient = b.emit("floor_divide", [x, y])
+    if rounding_mode == "floor":
+        return quotient
+    inexact = _not(b, b.binary("eq", b.emit("remainder", [x, y]), 0))
+    negative = b.emit("bit_xor", [b.binary("lt", x, 0), b.binary("lt", y, 0)])
+    return quotient + b.cast(b.emit("bit_and", [inexact, negative]), out.dtype)
+
+
+def _floor_divide(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
+    return _div(b, out, x, y, rounding_mode="floor")
+
+
+def _remainder(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
+    x, y = shaped(b, x, out), shaped(b, y, out)
+    if out.dtype != "float32":
+        return b.emit("remainder", [x, y])
+    return x - b.unary("floor", x / y) * y
+
+
+def _not(b: Builder, x: Value) -> Value:
+    return b.unary("bit_not", x)
+
+
+
+def _compare(op: str, swap: bool = False, negate: bool = False) -> Rule:
+    def rule(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
+        dtype = common_dtype(x, y)
+        if dtype == "bool" and op != "eq" or not isinstance(x, Value):
+            dtype = "int32" if dtype == "bool" else dtype
+        wide = TensorType(dtype, out.shape)
+        pair = [shaped(b, x, wide), shaped(b, y, wide)]
+        result = b.emit(op, pair[::-1] if swap else pair)
+        return _not(b, result) if negate else result
+
+    return rule
+
+
+def _isnan(b: Builder, out: TensorType, x: Value) -> Value:
+    return _not(b, b.binary("eq", x, x)) if x.dtype == "float32" else b.full(False, "bool", out.shape)
+
+
+def _isinf(b: Builder, out: TensorType, x: Value) -> Value:
+    infinite = x.dtype == "float32"
+    return b.binary("eq", b.unary("abs", x), float("inf")) if infinite else b.full(False, "bool", out.shape)
+
+
+def _where(b: Builder, out: TensorType, condition: Value, x: Operand, y: Operand) -> Value:
+    return b.select(b.expand(condition, out.shape), shaped(b, x, out), shaped(b, y, out))
+
+
+def _masked_fill(b: Builder, out: TensorType, x: Value, mask: Value, value: Operand) -> Value:
+    return _where(b, out, mask, value, x)
+
+
+def _clamp(b: Builder, out: TensorType, x: Value, low: Operand | None = None, high: Operand | None = None) -> Value:
+    value = shaped(b, x, out)
+    if low is not None:
+        value = b.emit("maximum", [value, shaped(b, low, out)])
+    return value if high is None else b.emit("minimum", [value, shaped(b, high, out)])
+
+
+def _clamp_max(b: Builder, out: TensorType, x: Value, high: Operand) -> Value:
+    return _clamp(b, out, x, None, high)
+
+
+def _sign(b: Builder, x: Value) -> Value:
+    return b.select(b.binary("lt", 0, x), 1, b.select(b.binary("lt", x, 0), -1, x))
+
+
+def _power(b: Builder, out: TensorType, x: Operand, exponent: Operand) -> Value:
+    if not isinstance(exponent, Value):
+        return _power_of(b, shaped(b, x, out), exponent)
+    if not isinstance(x, Value) and out.dtype == "float32" and x > 0:
+        return b.unary("exp", shaped(b, exponent, out) * log(x))
+    if out.dtype != "float32":
+        raise TraceError("trace: pow: got an integer base with a tensor exponent, want float32 or a number as exponent")
+    return b.unary("exp", shaped(b, exponent, out) * b.unary("log", shaped(b, x, out)))
+
+
+def _power_of(b: Builder, x: Value, exponent: Scalar) -> Value:
+    if exponent == 0:
+        return b.full(1, x.dtype, x.shape)
+    if float(exponent).is_integer() and abs(exponent) <= 64 and (exponent > 0 or x.dtype == "float32"):
+        power = _repeated(x, int(abs(exponent)))
+        return power if exponent > 0 else 1.0 / power
+    if x.dtype != "float32":
+        raise TraceError(f"trace: pow: got {x.type} to the power {exponent}, want a small positive integer power")
+    if exponent == 0.5:
+        return b.unary("sqrt", x)
+    if exponent == -0.5:
+        return b.unary("rsqrt", x)
+    if float(exponent * 2).is_integer() and abs(exponent) < 8:
+        power = _repeated(x, int(abs(exponent))) * b.unary("sqrt", x)
+        return power if exponent > 0 else 1.0 / power
+    return b.unary("exp", b.unary("log", x) * float(exponent))
+
+
+def _repeated(x: Value, exponent: int) -> Value:
+    """x to a positive integer power by squaring."""
+    half = _repeated(x, exponent // 2) if exponent > 1 else None
+    square = half * half if half is not None else None
+    return x if square is None else square * x if exponent % 2 else square
+
+
+def _lerp(b: Builder, out: TensorType, x: Value, y: Value, weight: Operand) -> Value:
+    return x + shaped(b, weight, out) * (y - x)
+
+
+def _addcmul(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value: Scalar = 1) -> Value:
+    return shaped(b, x, out) + _scaled(b, out, shaped(b, y, out) * shaped(b, z, out), value)
+
+
+def _addcdiv(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value: Scalar = 1) -> Value:
+    return shaped(b, x, out) + _scaled(b, out, shaped(b, y, out) / shaped(b, z, out), value)
+
+
+# Activations
+
+def _relu(b: Builder, out: TensorType, x: Value) -> Value:
+    return b.binary("maximum", x, 0)
+
+
+def _leaky_relu(b: Builder, out: TensorType, x: Value, slope: Scalar = 0.01) -> Value:
+    return b.select(b.binary("lt", 0, x), x, x * slope)
+
+
+def _leaky_relu_backward(b: Builder, out: TensorType, g: Value, x: Value, slope: Scalar, is_result: bool) -> Value:
+    return b.select(b.binary("lt", 0, x), g, g * slope)
+
+
+def _elu(b: Builder, out: TensorType, x: Value, alpha: float = 1, scale: float = 1, inner: float = 1) -> Value:
+    return b.select(b.binary("lt", 0, x), x * scale, b.unary("expm1", x * inner) * (alpha * scale))
+
+
+def _elu_backward(
+    b: Builder, out: TensorType, g: Value, alpha: float, scale: float, inner: float, is_result: bool, x: Value
+) -> Value:
+    below = (x + alpha * scale) * inner if is_result else b.unary("exp", x * inner) * (alpha * scale * inner)
+    return g * b.select(b.binary("lt", 0, x), b.full(scale, "float32", x.shape), below)
+
+
+def _silu(b: Builder, out: TensorType, x: Value) -> Value:
+    return x * b.unary("sigmoid", x)
+
+
+def _silu_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Value:
+    s = b.unary("sigmoid", x)
+    return g * (s * (1.0 + x * (1.0 - s)))
+
+
+def _gelu(b: Builder, out: TensorType, x: Value, *, approximate: str = "none") -> Value:
+    return x * 0.5 * (1.0 + _gelu_inner(b, x, approximate))
+
+
+def _gelu_inner(b: Builder, x: Value, approximate: str) -> Value:
+    if approximate == "none":
+        return b.unary("erf", x * sqrt(0.5))
+    return b.unary("tanh", (x + x * x * x * 0.044715) * sqrt(2 / pi))
+
+
+def _gelu_backward(b: Builder, out: TensorType, g: Value, x: Value, *, approximate: str = "none") -> Value:
+    inner = _gelu_inner(b, x, approximate)
+    if approximate == "none":
+        density = b.unary("exp", x * x * -0.5) * (1 / sqrt(2 * pi))
+        return g * ((1.0 + inner) * 0.5 + x * density)
+    slope = (1.0 + x * x * (3 * 0.044715)) * sqrt(2 / pi)
+    return g * ((1.0 + inner) * 0.5 + x * 0.5 * ((1.0 - inner * inner) * slope))
+
+
+def _softplus(b: Builder, out: TensorType, x: Value, beta: Scalar = 1, threshold: Scalar = 20) -> Value:
+    scaled = x * beta
+    return b.select(b.binary("lt", threshold, scaled), x, b.unary("log1p", b.unary("exp", scaled)) / float(beta))
+
+
+def _softplus_backward(b: Builder, out: TensorType, g: Value, x: Value, beta: Scalar, threshold: Scalar) -> Value:
+    scaled = x * beta
+    return b.select(b.binary("lt", threshold, scaled), g, g * b.unary("sigmoid", scaled))
+
+
+def _log_sigmoid(b: Builder, x: Value) -> Value:
+    return b.binary("minimum", x, 0) - b.unary("log1p", b.unary("exp", -b.unary("abs", x)))
+
+
+def _log_sigmoid_forward(b: Builder, out: Any, x: Value) -> tuple[Value, Value]:
+    return _log_sigmoid(b, x), b.unary("exp", -b.unary("abs", x))
+
+
+def _log_sigmoid_backward(b: Builder, out: TensorType, g: Value, x: Value, buffer: Value) -> Value:
+    return g * b.unary("sigmoid", -x)
+
+
+def _threshold_backward(b: Builder, out: TensorType, g: Value, x: Value, threshold: Scalar) -> Value:
+    return b.select(b.binary("lt", threshold, x), g, 0.0)
+
+
+def _tanh_backward(b: Builder, out: TensorType, g: Value, y: Value) -> Value:
+    return g * (1.0 - y * y)
+
+
+def _sigmoid_backward(b: Builder, out: TensorType, g: Value, y: Value) -> Value:
+    return g * ((1.0 - y) * y)
+
+
+def _hardtanh(b: Builder, out: TensorType, x: Value, low: Scalar = -1, high: Scalar = 1) -> Value:
+    return _clamp(b, out, x, low, high)
+
+
+def _hardtanh_backward(b: Builder, out: TensorType, g: Value, x: Value, low: Scalar, high: Scalar) -> Value:
+    inside = b.emit("bit_and", [b.binary("lt", low, x), b.binary("lt", x, high)])
+    return b.select(inside, g, 0.0)
+
+
+def _hardsigmoid(b: Builder, out: TensorType, x: Value) -> Value:
+    return _clamp(b, out, x + 3.0, 0.0, 6.0) / 6.0
+
+
+def _hardsigmoid_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Value:
+    return _hardtanh_backward(b, out, g / 6.0, x, -3.0, 3.0)
+
+
+def _hardswish(b: Builder, out: TensorType, x: Value) -> Value:
+    return x * _hardsigmoid(b, out, x)
+
+
+def _hardswish_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Value:
+    middle = b.select(b.binary("lt", x, 3.0), g * (x / 3.0 + 0.5), g)
+    return b.select(b.binary("lt", x, -3.0), 0.0, middle)
+
+
+def _copy_to(b: Builder, out: TensorType, x: Value, **_: Any) -> Value:
+    return b.cast(x, out.dtype)
+
+
+def _same(b: Builder, out: TensorType, x: Value, **_: Any) -> Value:
+    return x
+
+
+def _copy(b: Builder, out: TensorType, x: Value, source: Operand, non_blocking: bool = False) -> Value:
+    return shaped(b, source, out)
+
+
+def _logical(op: str) -> Rule:
+    return lambda b, out, *values: b.emit(op, [shaped(b, value, out) for value in values])
+
+
+def _shift(op: str) -> Rule:
+    return lambda b, out, x, amount: b.emit(op, [shaped(b, x, out), shaped(b, amount, out)])
+
+
+NAMED = ("neg", "abs", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tanh", "erf")
+RULES: dict[Any, Rule] = {
+    **{getattr(aten, name).default: _unary(name) for name in (*NAMED, "sigmoid", "floor", "ceil", "trunc", "round")},
+    aten.add.Tensor: _add,
+    aten.add.Scalar: lambda b, out, x, y, alpha=1: _add(b, out, x, y, alpha=alpha),
+    aten.sub.Tensor: _sub,
+    aten.sub.Scalar: lambda b, out, x, y, alpha=1: _sub(b, out, x, y, alpha=alpha),
+    aten.rsub.Scalar: _rsub,
+    aten.rsub.Tensor: lambda b, out, x, y, *, alpha=1: _rsub(b, out, x, y, alpha),
+    aten.mul.Tensor: _mul,
+    aten.mul.Scalar: _mul,
+    aten.div.Tensor: _div,
+    aten.div.Scalar: _div,
+    aten.div.Tensor_mode: _div,
+    aten.div.Scalar_mode: _div,
+    aten.floor_divide.default: _floor_divide,
+    aten.remainder.Scalar: _remainder,
+    aten.remainder.Tensor: _remainder,
+    aten.reciprocal.default: lambda b, out, x: 1.0 / x,
+    aten.sign.default: lambda b, out, x: _sign(b, x),
+    aten.sgn.default: lambda b, out, x: _sign(b, x),
+    aten.erfc.default: lambda b, out, x: 1.0 - b.unary("erf", x),
+    aten.tan.default: lambda b, out, x: b.unary("sin", x) / b.unary("cos", x),
+    aten.pow.Tensor_Scalar: _power,
+    aten.pow.Tensor_Tensor: _power,
+    aten.pow.Scalar: _power,
+    aten.maximum.default: _binary("maximum"),
+    aten.minimum.default: _binary("minimum"),
+    aten.lerp.Scalar: _lerp,
+    aten.lerp.Tensor: _lerp,
+    aten.addcmul.default: _addcmul,
+    aten.addcdiv.default: _addcdiv,
+    aten.clamp.default: _clamp,
+    aten.clamp.Tensor: _clamp,
+    aten.clamp_min.default: _clamp,
+    aten.clamp_min.Tensor: _clamp,
+    aten.clamp_max.default: _clamp_max,
+    aten.clamp_max.Tensor: _clamp_max,
+    **{getattr(aten.eq, kind): _compare("eq") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.ne, kind): _compare("eq", negate=True) for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.lt, kind): _compare("lt") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.le, kind): _compare("le") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.gt, kind): _compare("lt", swap=True) for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.ge, kind): _compare("le", swap=True) for kind in ("Tensor", "Scalar")},
+    aten.isnan.default: _isnan,
+    aten.isinf.default: _isinf,
+    aten.logical_not.default: lambda b, out, x: _not(b, b.cast(x, "bool")),
+    aten.logical_and.default: _logical("bit_and"),
+    aten.logical_or.default: _logical("bit_or"),
+    aten.logical_xor.default: _logical("bit_xor"),
+    aten.bitwise_not.default: _logical("bit_not"),
+    **{getattr(aten.bitwise_and, kind): _logical("bit_and") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.bitwise_or, kind): _logical("bit_or") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.bitwise_xor, kind): _logical("bit_xor") for kind in ("Tensor", "Scalar")},
+    aten.__rshift__.Scalar: _shift("shift_right"),
+    aten.__lshift__.Scalar: _shift("shift_left"),
+    aten.where.self: _where,
+    aten.where.ScalarSelf: _where,
+    aten.where.ScalarOther: _where,
+    aten.masked_fill.Scalar: _masked_fill,
+    aten.masked_fill.Tensor: _masked_fill,
+    aten.relu.default: _relu,
+    aten.threshold_backward.default: _threshold_backward,
+    aten.leaky_relu.default: _leaky_relu,
+    aten.leaky_relu_backward.default: _leaky_relu_backward,
+    aten.elu.default: _elu,
+    aten.elu_backward.default: _elu_backward,
+    aten.silu.default: _silu,
+    aten.silu_backward.default: _silu_backward,
+    aten.gelu.default: _gelu,
+    aten.gelu_backward.default: _gelu_backward,
+    aten.softplus.default: _softplus,
+    aten.softplus_backward.default: _softplus_backward,
+    aten.log_sigmoid_forward.default: _log_sigmoid_forward,
+    aten.log_sigmoid_backward.default: _log_sigmoid_backward,
+    aten.tanh_backward.default: _tanh_backward,
+    aten.sigmoid_backward.default: _sigmoid_backward,
+    aten.hardtanh.default: _hardtanh,
+    aten.hardtanh_backward.default: _hardtanh_backward,
+    aten.hardsigmoid.default: _hardsigmoid,
+    aten.hardsigmoid_backward.default: _hardsigmoid_backward,
+    aten.hardswish.default: _hardswish,
+    aten.hardswish_backward.default: _hardswish_backward,
+    aten._to_copy.default: _copy_to,
+    aten.clone.default: _same,
+    aten.detach.default: _same,
+    aten.alias.default: _same,
+    aten.lift_fresh_copy.default: _same,
+    aten.lift_fresh.default: _same,
+    aten.contiguous.default: _same,
+    aten.copy.default: _copy,
+}

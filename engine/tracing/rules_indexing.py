@@ -1,0 +1,348 @@
+"""ATen's embeddings, gathers, scatters, sorting and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+
+from engine.tracing.builder import Builder, Scalar, Value
+from engine.tracing.errors import TraceError
+from engine.tracing.rules_elementwise import Rule
+from engine.tracing.rules_reduction import total
+from kernels.types import TensorType
+
+aten = torch.ops.aten
+
+
+def _ids(b: Builder, ids: Value) -> Value:
+    return b.cast(ids, "int64")
+
+
+def _embedding(b: Builder, out: TensorType, table: Value, ids: Value, *_: Any) -> Value:
+    return b.emit("take_rows", [table, _ids(b, ids)])
+
+
+def _embedding_backward(
+    b: Builder, out: TensorType, g: Value, ids: Value, rows: int, padding: int, scale_by_frequency: bool
+) -> Value:
+    if scale_by_frequency:
+        raise TraceError("trace: embedding: got scale_grad_by_freq=True, want False")
+    ids = _ids(b, ids)
+    if padding >= 0:
+        padded = b.reshape(b.binary("eq", ids, padding), (*ids.shape, *(1,) * (g.rank - ids.rank)))
+        g = b.select(padded, 0.0, g)
+    return b.emit("add_rows", [b.full(0, "float32", out.shape), ids, g])
+
+
+def _wrapped(b: Builder, ids: Value, size: int) -> Value:
+    """Indices as torch counts them: negative ones from the end."""
+    ids = _ids(b, ids)
+    known = b.known(ids)
+    if known is not None and (known >= 0).all():
+        return ids
+    return b.select(b.binary("lt", ids, 0), ids + size, ids)
+
+
+def _gather(b: Builder, out: TensorType, x: Value, axis: int, index: Value, **_: Any) -> Value:
+    axis %= x.rank
+    for other, size in enumerate(index.shape):
+        x = x if other == axis else b.slice(x, other, 0, size)
+    return b.emit("gather", [x, _ids(b, index)], axis=axis)
+
+
+def _scatter_add(b: Builder, out: TensorType, x: Value, axis: int, index: Value, source: Value) -> Value:
+    axis %= x.rank
+    source = _first(b, source, index.shape)
+    index, source = _covering(b, x, _ids(b, index), axis), _covering(b, x, b.cast(source, x.dtype), axis)
+    if x.dtype == "float32":
+        return b.emit("scatter_add", [x, index, source], axis=axis)
+    raise TraceError(f"trace: scatter_add: got {x.type}, want float32; count in float32 and cast")
+
+
+def _first(b: Builder, x: Value, shape: Sequence[int]) -> Value:
+    for axis, size in enumerate(shape):
+        x = b.slice(x, axis, 0, size)
+    return x
+
+
+def _covering(b: Builder, x: Value, part: Value, axis: int) -> Value:
+    """part filled with zeros to x's shape but along axis: adding zero to element 0 changes nothing."""
+    high = [0 if a == axis else x.shape[a] - part.shape[a] for a in range(x.rank)]
+    return b.pad(part, [0] * x.rank, high)
+
+
+def _scatter(b: Builder, out: TensorType, x: Value, axis: int, index: Value, source: Value | Scalar) -> Value:
+    """The one-hot way: right where no two sources fall on one element."""
+    axis %= x.rank
+    ones = b.full(1, "float32", index.shape)
+    hits = _scatter_add(b, x.type, b.full(0, "float32", x.shape), axis, index, ones)
+    hit = b.binary("lt", 0.0, hits)
+    if not isinstance(source, Value):
+        return b.select(hit, source, x)
+    if x.dtype != "float32":
+        raise TraceError(f"trace: scatter: got a source of {source.type}, want float32 or a number")
+    placed = _scatter_add(b, x.type, b.full(0, "float32", x.shape), axis, index, source)
+    return b.select(hit, placed, x)
+
+
+def _index_parts(x: Value, indices: Sequence[Value | None]) -> tuple[list[Value], int]:
+    """The index tensors and the first axis they index; they stand side by side."""
+    used = [axis for axis, index in enumerate(indices) if index is not None]
+    if used != list(range(used[0], used[0] + len(used))):
+        raise TraceError("trace: index: got index tensors on separated axes, want neighbouring ones; permute first")
+    found = [index for index in indices if index is not None]
+    if any(index.dtype == "bool" for index in found):
+        raise TraceError("trace: index: got a bool mask, whose result has no fixed shape; use torch.where")
+    return found, used[0]
+
+
+def _flat_index(b: Builder, x: Value, found: Sequence[Value], first: int) -> Value:
+    """Row-major position within the indexed axes."""
+    position = _wrapped(b, found[0], x.shape[first])
+    for axis, index in enumerate(found[1:], start=first + 1):
+        # looked up in a row of its own, so that an index beyond its axis is a fault and not the next row's element
+        inside = b.emit("take_rows", [b.iota(x.shape[axis : axis + 1], 0), _wrapped(b, index, x.shape[axis])])
+        position, inside = b.pair(position, inside)
+        position = position * x.shape[axis] + inside
+    return position
+
+
+def _index_front(b: Builder, x: Value, first: int, count: int) -> Value:
+    """x with the indexed axes first and joined."""
+    moved = b.permute(x, [*range(first, first + count), *range(first), *range(first + count, x.rank)])
+    return b.reshape(moved, (prod(moved.shape[:count]), *moved.shape[count:]))
+
+
+def _index(b: Builder, out: TensorType, x: Value, indices: Sequence[Value | None]) -> Value:
+    found, first = _index_parts(x, indices)
+    ids = _flat_index(b, x, found, first)
+    rows = b.emit("take_rows", [_index_front(b, x, first, len(found)), ids])
+    axes = [*range(ids.rank, ids.rank + first), *range(ids.rank), *range(ids.rank + first, rows.rank)]
+    return b.permute(rows, axes)
+
+
+def _index_put(
+    b: Builder, out: TensorType, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+) -> Value:
+    if len(indices) == 1 and indices[0] is not None and indices[0].dtype == "bool":
+        return _masked_put(b, out, x, indices[0], values, accumulate)
+    found, first = _index_parts(x, indices)
+    ids = _flat_index(b, x, found, first)
+    rest = (*x.shape[:first], *x.shape[first + len(found) :])
+    shape = (*x.shape[:first], *ids.shape, *x.shape[first + len(found) :])
+    source = b.expand(b.cast(values, x.dtype), shape)
+    axes = [*range(first, first + ids.rank), *range(first), *range(first + ids.rank, source.rank)]
+    rows = b.permute(source, axes)
+    size = prod(x.shape[first : first + len(found)])
+    if x.dtype != "float32":
+        raise TraceError(f"trace: index_put: got {x.type}, want float32; use torch.where")
+    added = b.emit("add_rows", [b.full(0, "float32", (size, *rest)), ids, rows])
+    back = [*range(len(found), len(found) + first), *range(len(found)), *range(len(found) + first, x.rank)]
+    placed = b.permute(b.reshape(added, (*x.shape[first : first + len(found)], *rest)), back)
+    if accumulate:
+        return x + placed
+    hits = b.emit("add_rows", [b.full(0, "float32", (size,)), ids, b.full(1, "float32", ids.shape)])
+    hit = b.reshape(b.binary("lt", 0.0, hits), (*x.shape[first : first + len(found)], *(1,) * len(rest)))
+    return b.select(b.expand(b.permute(hit, back), x.shape), placed, x)
+
+
+def _masked_put(b: Builder, out: TensorType, x: Value, mask: Value, value: Value, accumulate: bool) -> Value:
+    if prod(value.shape) != 1:
+        raise TraceError("trace: index_put: got a bool mask with several values, want one value; use torch.where")
+    wide = b.expand(b.reshape(mask, (*mask.shape, *(1,) * (x.rank - mask.rank))), x.shape)
+    filled = b.expand(b.cast(b.reshape(value, ()), x.dtype), x.shape)
+    return b.select(wide, x + filled if accumulate else filled, x)
+
+
+def _index_select(b: Builder, out: TensorType, x: Value, axis: int, ids: Value) -> Value:
+    if not x.rank:
+        return x
+    return _index(b, out, x, [None] * (axis % x.rank) + [ids])
+
+
+def _index_add(b: Builder, out: TensorType, x: Value, axis: int, ids: Value, source: Value, *, alpha: Scalar = 1) -> Value:
+    source = source if alpha == 1 else source * alpha
+    return _index_put(b, out, x, [None] * (axis % x.rank) + [ids], source, accumulate=True)
+
+
+def _sorted(b: Builder, x: Value, axis: int, descending: bool, count: int) -> tuple[Value, Value]:
+    order = b.emit("argsort", [x], axis=axis % x.rank, descending=descending)
+    order = b.slice(order, axis, 0, count)
+    return b.emit("gather", [x, order], axis=axis % x.rank), order
+
+
+def _topk(b: Builder, out: Any, x: Value, k: int, axis: int = -1, largest: bool = True, ordered: bool = True) -> Any:
+    return _sorted(b, x, axis, largest, k)
+
+
+def _sort(b: Builder, out: Any, x: Value, axis: int = -1, descending: bool = False) -> Any:
+    return _sorted(b, x, axis, descending, x.shape[axis])
+
+
+def _stable_sort(b: Builder, out: Any, x: Value, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    return _sort(b, out, x, dim, descending)
+
+
+def _argsort(b: Builder, out: TensorType, x: Value, axis: int = -1, descending: bool = False) -> Value:
+    return _sort(b, out, x, axis, descending)[1]
+
+
+def _stable_argsort(b: Builder, out: TensorType, x: Value, *, stable: bool, dim: int = -1, descending: bool = False) -> Value:
+    return _sort(b, out, x, dim, descending)[1]
+
+
+# Pooling
+
+def _pair(numbers: Sequence[int], default: Sequence[int]) -> tuple[int, int]:
+    chosen = list(numbers) or list(default)
+    return (chosen[0], chosen[-1])
+
+
+def _image(b: Builder, x: Value) -> Value:
+    return x if x.rank == 4 else b.reshape(x, (1, *x.shape))
+
+
+def _max_pool(
+    b: Builder,
+    out: Any,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    ceil_mode: bool = False,
+) -> tuple[Value, Value]:
+    image, kernel = _image(b, x), _pair(kernel, ())
+    options = {"kernel": kernel, "stride": _pair(stride, kernel), "padding": _pair(padding, (0, 0))}
+    index = b.emit("max_pool_index", [image], **options, dilation=_pair(dilation, (1, 1)))
+    if index.shape[2:] != out[1].shape[-2:]:
+        raise TraceError("trace: max_pool2d: got ceil_mode=True with a last partial window, want ceil_mode=False")
+    N, C, H, W = image.shape
+    P, Q = index.shape[2:]
+    flat = b.reshape(index, (N, C, P * Q))
+    value = b.emit("gather", [b.reshape(image, (N, C, H * W)), flat], axis=2)
+    return b.reshape(value, out[0].shape), b.reshape(index, out[1].shape)
+
+
+def _max_pool_backward(b: Builder, out: TensorType, g: Value, x: Value, *rest: Any) -> Value:
+    index = rest[-1]
+    H, W = x.shape[-2:]
+    rows = prod(x.shape[:-2])
+    flat = (rows, prod(g.shape[-2:]))
+    base = b.full(0, "float32", (rows, H * W))
+    added = b.emit("scatter_add", [base, b.reshape(index, flat), b.reshape(g, flat)], axis=1)
+    return b.reshape(added, x.shape)
+
+
+class Tiles:
+    """An average pool whose windows do not overlap: a reshape and a sum."""
+
+    def __init__(self, x: Value, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], what: str) -> None:
+        self.kernel = _pair(kernel, ())
+        H, W = x.shape[-2:]
+        if _pair(stride, self.kernel) != self.kernel or any(padding) or H % self.kernel[0] or W % self.kernel[1]:
+            raise TraceError(f"trace: {what}: got overlapping, padded or partial windows, want windows that tile the image")
+        self.P, self.Q = H // self.kernel[0], W // self.kernel[1]
+        self.lead = x.shape[:-2]
+
+    def average(self, b: Builder, x: Value) -> Value:
+        parted = b.reshape(x, (prod(self.lead), self.P, self.kernel[0], self.Q, self.kernel[1]))
+        summed = total(b, parted, (2, 4)) / float(prod(self.kernel))
+        return b.reshape(summed, (*self.lead, self.P, self.Q))
+
+    def repeat(self, b: Builder, g: Value) -> Value:
+        R, S = self.kernel
+        apart = b.reshape(g, (prod(self.lead), self.P, 1, self.Q, 1))
+        wide = b.broadcast(apart, (prod(self.lead), self.P, R, self.Q, S))
+        return b.reshape(wide, (*self.lead, self.P * R, self.Q * S))
+
+
+def _avg_pool(
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    *_: Any,
+) -> Value:
+    return Tiles(x, kernel, stride, padding, "avg_pool2d").average(b, x)
+
+
+def _avg_pool_backward(
+    b: Builder,
+    out: TensorType,
+    g: Value,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    *_: Any,
+) -> Value:
+    tiles = Tiles(x, kernel, stride, padding, "avg_pool2d")
+    return tiles.repeat(b, g / float(prod(tiles.kernel)))
+
+
+def _adaptive(x: Value, size: Sequence[int]) -> Tiles:
+    H, W = x.shape[-2:]
+    if H % size[0] or W % size[1]:
+        raise TraceError(f"trace: adaptive_avg_pool2d: got {H} x {W} to {size[0]} x {size[1]}, want sizes that divide")
+    return Tiles(x, (H // size[0], W // size[1]), (), (), "adaptive_avg_pool2d")
+
+
+def _adaptive_avg_pool(b: Builder, out: TensorType, x: Value, size: Sequence[int]) -> Value:
+    return _adaptive(x, size).average(b, x)
+
+
+def _adaptive_avg_pool_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Value:
+    tiles = _adaptive(x, g.shape[-2:])
+    return tiles.repeat(b, g / float(prod(tiles.kernel)))
+
+
+def _upsample(b: Builder, out: TensorType, x: Value, *_: Any) -> Value:
+    (H, W), (P, Q) = x.shape[-2:], out.shape[-2:]
+    if P % H or Q % W:
+        raise TraceError(f"trace: upsample_nearest2d: got {H} x {W} to {P} x {Q}, want whole factors")
+    lead = prod(x.shape[:-2])
+    wide = b.broadcast(b.reshape(x, (lead, H, 1, W, 1)), (lead, H, P // H, W, Q // W))
+    return b.reshape(wide, out.shape)
+
+
+def _upsample_backward(b: Builder, out: TensorType, g: Value, *_: Any) -> Value:
+    (H, W), (P, Q) = out.shape[-2:], g.shape[-2:]
+    if P % H or Q % W:
+        raise TraceError(f"trace: upsample_nearest2d: got {H} x {W} to {P} x {Q}, want whole factors")
+    parted = b.reshape(g, (prod(out.shape[:-2]), H, P // H, W, Q // W))
+    return b.reshape(total(b, parted, (2, 4)), out.shape)
+
+
+RULES: dict[Any, Rule] = {
+    aten.embedding.default: _embedding,
+    aten.embedding_dense_backward.default: _embedding_backward,
+    aten.gather.default: _gather,
+    aten.scatter_add.default: _scatter_add,
+    aten.scatter.value: _scatter,
+    aten.scatter.src: _scatter,
+    aten.index.Tensor: _index,
+    aten._unsafe_index.Tensor: _index,
+    aten.index_put.default: _index_put,
+    aten._unsafe_index_put.default: _index_put,
+    aten.index_select.default: _index_select,
+    aten.index_add.default: _index_add,
+    aten.topk.default: _topk,
+    aten.sort.default: _sort,
+    aten.sort.stable: _stable_sort,
+    aten.argsort.default: _argsort,
+    aten.argsort.stable: _stable_argsort,
+    aten.max_pool2d_with_indices.default: _max_pool,
+    aten.max_pool2d_with_indices_backward.default: _max_pool_backward,
+    aten.avg_pool2d.default: _avg_pool,
+    aten.avg_pool2d_backward.default: _avg_pool_backward,
+    aten._adaptive_avg_pool2d.default: _adaptive_avg_pool,
+    aten._adaptive_avg_pool2d_backward.default: _adaptive_avg_pool_backward,
+    aten.upsample_nearest2d.default: _upsample,
+    aten.upsample_nearest2d_backward.default: _upsample_backward,
+}
