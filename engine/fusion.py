@@ -1,7 +1,7 @@
 """Groups of elementwise nodes, and of sums and maxima over rows, that run as one pass over memory.
 
-Every operator rounds by itself, so a fused group gives the bits of its members. A group has a domain of `size` elements in
-row-major order, cut into rows of `columns` elements where a member reduces rows; a member's value is either `full`
+Every operator rounds by itself, so a fused group gives the bits of its members. A group has a domain of `size` elements
+in row-major order, cut into rows of `columns` elements where a member reduces rows; a member's value is either `full`
 (one element per element of the domain) or one per `row`.
 """
 
@@ -19,7 +19,9 @@ from kernels import spec
 from kernels.group import SPREAD, Group, Register, Step
 
 FAULTING = frozenset(name for name, operator in spec.OPERATORS.items() if operator.can_fault)
-ELEMENTWISE = frozenset(name for name, operator in spec.OPERATORS.items() if operator.family == "elementwise") - FAULTING
+ELEMENTWISE = (
+    frozenset(name for name, operator in spec.OPERATORS.items() if operator.family == "elementwise") - FAULTING
+)
 ROW_REDUCTIONS = frozenset({"sum", "amax", "amin"})
 MOST_MEMBERS = 96
 MOST_COLUMNS = 2**16
@@ -41,7 +43,7 @@ class Unit:
 
 
 def units_of(program: Program) -> list[Unit]:
-    """Every node but the layout operators, in groups as large as the order of computation allows, in an order to run them."""
+    """Every node but the layout operators, in groups as large as their order allows, in an order to run them."""
     grouping = _Grouping(program)
     for number, node in program.numbered_nodes():
         grouping.add(number, node)
@@ -53,7 +55,9 @@ class _Grouping:
 
     def __init__(self, program: Program) -> None:
         self.program, self.types = program, program.types
-        self.views: dict[int, View] = {n: views.whole(n, t.shape) for n, t in enumerate(self.types[: program.first_node])}
+        self.views: dict[int, View] = {
+            n: views.whole(n, t.shape) for n, t in enumerate(self.types[: program.first_node])
+        }
         self.units: list[Unit] = []
         self.unit_of: dict[int, int] = {}
         self.forward: dict[int, int] = {}

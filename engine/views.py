@@ -12,7 +12,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Element (i, j, ...) of the view is element offset + i * strides[0] + j * strides[1] + ... of the source's row-major order."""
+    """Element (i, j, ...) of the view is element offset + i * strides[0] + j * strides[1] + ... of the source.
+
+    The source is counted in row-major order.
+    """
 
     source: int
     shape: Shape

@@ -6,11 +6,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernels import backends
 from protocol.progress import Progress
+
+if TYPE_CHECKING:
+    from engine.train import RunFolder
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 BAD_INPUT = 2
 DIFFERENT = 1
@@ -52,15 +58,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text[0].lower() + text[1:].split(".")[0], description=text)
     parser.set_defaults(command=run)
     return parser
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="native", help="native, portable, spec, ... (default: native); never another than named")
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="threads to compute with (default: all)")
+    parser.add_argument(
+        "--backend", default="native", help="native, portable, spec, ... (default: native); never another than named"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=os.cpu_count() or 1, help="threads to compute with (default: all)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -79,12 +91,23 @@ def _natural(text: str) -> int:
 # demo
 
 
-def _add_demo(commands) -> None:
-    parser = _command(commands, "demo", _demo, "Trains two jobs, compares backends, catches two liars, pays. Exit code 0 only if all of it held.")
-    parser.add_argument("--text", type=Path, help="a text file to train the GPT on (default: an excerpt of Python's standard library)")
-    parser.add_argument("--folder", type=Path, help="where to keep the jobs and runs (default: a temporary folder, removed afterwards)")
+def _add_demo(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "Trains two jobs, compares backends, catches two liars, pays. Exit code 0 only if all of it held.",
+    )
+    parser.add_argument(
+        "--text", type=Path, help="a text file to train the GPT on (default: an excerpt of Python's standard library)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where to keep the jobs and runs (default: a temporary folder, removed afterwards)"
+    )
     parser.add_argument("--steps", type=_positive, help="training steps of each job (default: the jobs' own)")
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="threads of the first run (default: all)")
+    parser.add_argument(
+        "--threads", type=_positive, default=os.cpu_count() or 1, help="threads of the first run (default: all)"
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -96,11 +119,18 @@ def _demo(options: argparse.Namespace) -> int:
 # trace
 
 
-def _add_trace(commands) -> None:
-    parser = _command(commands, "trace", _trace, "Traces a JOB.py (plain torch: model, loss, optimizer, data, steps) into a job folder.")
+def _add_trace(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "trace",
+        _trace,
+        "Traces a JOB.py (plain torch: model, loss, optimizer, data, steps) into a job folder.",
+    )
     parser.add_argument("job", type=Path, metavar="JOB.py", help="the submitter's own file; it is executed")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the job folder to write; must not exist")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a name of JOB.py before it runs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a name of JOB.py before it runs"
+    )
 
 
 def _trace(options: argparse.Namespace) -> int:
@@ -125,12 +155,20 @@ def _setting(text: str) -> tuple[str, str]:
 # train, resume, check
 
 
-def _add_train(commands) -> None:
+def _add_train(commands: Commands) -> None:
     parser = _command(commands, "train", _train, "Trains a job, committing every state, in a new run folder.")
     parser.add_argument("job", type=Path, help="a job folder, as `isobit trace` writes it")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the run folder; an unfinished one is resumed with `isobit resume`")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="the run folder; an unfinished one is resumed with `isobit resume`",
+    )
     parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
-    parser.add_argument("--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)")
+    parser.add_argument(
+        "--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)"
+    )
     _add_machine(parser)
 
 
@@ -141,11 +179,13 @@ def _train(options: argparse.Namespace) -> int:
     return _advance(run, options)
 
 
-def _add_resume(commands) -> None:
+def _add_resume(commands: Commands) -> None:
     parser = _command(commands, "resume", _resume, "Goes on with an interrupted run, to the same bits.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
-    parser.add_argument("--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)")
+    parser.add_argument(
+        "--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)"
+    )
     _add_machine(parser)
 
 
@@ -155,7 +195,7 @@ def _resume(options: argparse.Namespace) -> int:
     return _advance(train.open_run(options.run), options)
 
 
-def _advance(run, options: argparse.Namespace) -> int:
+def _advance(run: RunFolder, options: argparse.Namespace) -> int:
     from engine import train
 
     with Progress(run.job.steps) as progress:
@@ -172,8 +212,10 @@ def _advance(run, options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_check(commands) -> None:
-    parser = _command(commands, "check", _check, "Runs a range of steps again and compares every root with a run folder's.")
+def _add_check(commands: Commands) -> None:
+    parser = _command(
+        commands, "check", _check, "Runs a range of steps again and compares every root with a run folder's."
+    )
     parser.add_argument("run", type=Path, help="the run folder to check")
     parser.add_argument("--first", type=_natural, default=0, help="first step to run again (default: 0)")
     parser.add_argument("--last", type=_natural, help="the step to stop before (default: the run's last)")
@@ -185,7 +227,9 @@ def _check(options: argparse.Namespace) -> int:
 
     run = train.open_run(options.run)
     with Progress(run.job.steps) as progress:
-        report = train.check(run, options.first, options.last, backend=options.backend, threads=options.threads, progress=progress)
+        report = train.check(
+            run, options.first, options.last, backend=options.backend, threads=options.threads, progress=progress
+        )
     print(report)
     return 0 if report.equal else DIFFERENT
 
@@ -193,8 +237,10 @@ def _check(options: argparse.Namespace) -> int:
 # show, export
 
 
-def _add_show(commands) -> None:
-    parser = _command(commands, "show", _show, "Shows a program (one node a line), a job, a run, a checkpoint or a claim.")
+def _add_show(commands: Commands) -> None:
+    parser = _command(
+        commands, "show", _show, "Shows a program (one node a line), a job, a run, a checkpoint or a claim."
+    )
     parser.add_argument("path", type=Path, help="a job folder, a run folder, or a .cbor file in one")
 
 
@@ -205,7 +251,7 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_export(commands) -> None:
+def _add_export(commands: Commands) -> None:
     parser = _command(commands, "export", _export, "Writes a checkpoint of a run as one safetensors file.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
@@ -223,11 +269,15 @@ def _export(options: argparse.Namespace) -> int:
 # dispute
 
 
-def _add_dispute(commands) -> None:
-    parser = _command(commands, "dispute", _dispute, "Plays a dispute between two run folders of one job, to one verdict.")
+def _add_dispute(commands: Commands) -> None:
+    parser = _command(
+        commands, "dispute", _dispute, "Plays a dispute between two run folders of one job, to one verdict."
+    )
     parser.add_argument("solver", type=Path, help="the run folder that is claimed")
     parser.add_argument("verifier", type=Path, help="the run folder that objects")
-    parser.add_argument("--arity", type=int, choices=(2, 4, 8, 16, 32), default=16, help="children a round (default: 16)")
+    parser.add_argument(
+        "--arity", type=int, choices=(2, 4, 8, 16, 32), default=16, help="children a round (default: 16)"
+    )
     parser.add_argument("--json", action="store_true", help="print the transcript as JSON")
     _add_machine(parser)
 
@@ -245,9 +295,16 @@ def _dispute(options: argparse.Namespace) -> int:
 # selftest
 
 
-def _add_selftest(commands) -> None:
-    parser = _command(commands, "selftest", _selftest, "Runs the conformance vectors on this machine and prints a digest that is the same everywhere.")
-    parser.add_argument("--backend", choices=backends.NAMES, help="one backend (default: every one that this machine has)")
+def _add_selftest(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "selftest",
+        _selftest,
+        "Runs the conformance vectors on this machine and prints a digest that is the same everywhere.",
+    )
+    parser.add_argument(
+        "--backend", choices=backends.NAMES, help="one backend (default: every one that this machine has)"
+    )
     parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
 
 

@@ -18,7 +18,9 @@ def one_by_one(program: Program, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """Every value of a program, each operator by itself."""
     values = list(inputs)
     for node in program.nodes:
-        values.append(backends.load("native").run(node.op, [values[o] for o in node.operands], node.attributes, threads=1))
+        values.append(
+            backends.load("native").run(node.op, [values[o] for o in node.operands], node.attributes, threads=1)
+        )
     return values
 
 
@@ -105,7 +107,9 @@ def random_program(seed: int) -> Program:
             back = write("permute", write("exp", turned), axes=(1, 2, 0))
             full.append(write("add", y, back))
         elif kind == "select":
-            full.append(write("select", write("lt", x, y), x, write("cast", write("cast", y, dtype="int32"), dtype="float32")))
+            full.append(
+                write("select", write("lt", x, y), x, write("cast", write("cast", y, dtype="int32"), dtype="float32"))
+            )
         elif kind == "flat":
             flat = write("reshape", x, shape=(shape[0] * shape[1], shape[2]))
             full.append(write("reshape", write("neg", flat), shape=shape))
@@ -169,7 +173,21 @@ def test_a_group_is_refused_where_its_code_would_read_or_write_elsewhere() -> No
     add, index = _native.operator_index("add"), _native.operator_index("take_rows")
     good = [2, 0, 0, 0, 0, 1, add, 1, 0, 0, -1]
     _native.run_group([x], [out], np.array(good, np.int32), 8)
-    for place, value in [(0, 0), (0, 5000), (1, 9), (2, 1), (5, 0), (5, 2), (6, index), (6, 9999), (7, 0), (7, 2), (8, 2), (8, 1), (9, -1)]:
+    for place, value in [
+        (0, 0),
+        (0, 5000),
+        (1, 9),
+        (2, 1),
+        (5, 0),
+        (5, 2),
+        (6, index),
+        (6, 9999),
+        (7, 0),
+        (7, 2),
+        (8, 2),
+        (8, 1),
+        (9, -1),
+    ]:
         bad = list(good)
         bad[place] = value
         with pytest.raises(ValueError, match="group"):

@@ -43,7 +43,11 @@ def attributes_of(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict:
     count = int(np.prod(shape))
     divisors = [d for d in range(1, count + 1) if count % d == 0]
     first = draw(st.sampled_from(divisors))
-    return {"shape": draw(st.sampled_from([(count,), (first, count // first), (1, first, count // first), (first, 1, count // first)]))}
+    return {
+        "shape": draw(
+            st.sampled_from([(count,), (first, count // first), (1, first, count // first), (first, 1, count // first)])
+        )
+    }
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

@@ -22,7 +22,9 @@ def test_the_documented_c_program_recomputes_an_element(tmp_path: Path) -> None:
     library = Path(kernels.__path__[0]) / "libisobit.so"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{ROOT / 'csrc'}"]
     subprocess.run(
-        ["gcc", *flags, "program.c", str(library), "-lm", f"-Wl,-rpath,{library.parent}", "-o", "program"], cwd=tmp_path, check=True
+        ["gcc", *flags, "program.c", str(library), "-lm", f"-Wl,-rpath,{library.parent}", "-o", "program"],
+        cwd=tmp_path,
+        check=True,
     )
     done = subprocess.run([tmp_path / "program"], capture_output=True, text=True)
     assert (done.returncode, done.stdout.split()[0]) == (0, "equal"), done.stdout + done.stderr
