@@ -1,0 +1,113 @@
+"""One step of a program on one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from engine.program import Constant, Program
+from engine.schedule import Call, needed_nodes, node_of, single_calls, with_frees
+from kernels.backends import load
+from kernels.spec import is_layout
+from kernels.types import NUMPY_DTYPE, Fault
+
+Array = np.ndarray
+Watch = Callable[[int, Sequence[Array], Array], None]
+Run = Callable[[list[Array]], Sequence[Array]]
+
+
+class NodeFault(Fault):
+    """A fault of the program: the lowest faulting node in program order, and the fault of its operator."""
+
+    def __init__(self, node: int, fault: Fault) -> None:
+        super().__init__(fault.operator, fault.element, fault.reason)
+        self.node = node
+        self.args = (f"node %{node}: {fault}",)
+
+
+class Executor:
+    """Runs a program's step again and again: everything that does not change is prepared once."""
+
+    def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
+        self.program, self.backend, self.threads = program, load(backend), threads
+        self._inputs = [(value.name, value.type, NUMPY_DTYPE[value.type.dtype]) for value in program.inputs]
+        self._constants = [_constant(constant) for constant in program.constants]
+        self._calls = self._prepare(single_calls(program, needed_nodes(program)))
+
+    @cached_property
+    def _every_call(self) -> list[tuple[Call, Run]]:
+        """One call per node, the unneeded ones too: what a trace and the search for a fault's node go through."""
+        return self._prepare(single_calls(self.program, (number for number, _ in self.program.numbered_nodes())))
+
+    def _prepare(self, calls: Sequence[Call]) -> list[tuple[Call, Run]]:
+        kept = [output.value for output in self.program.outputs]
+        return [(call, self._run_of(call)) for call in with_frees(calls, kept)]
+
+    def _run_of(self, call: Call) -> Run:
+        node = node_of(self.program, call.members[0])
+        run, op, attributes, threads = self.backend.run, node.op, dict(node.attributes), self.threads
+
+        def run_node(operands: list[Array]) -> Sequence[Array]:
+            return (run(op, operands, attributes, threads=threads),)
+
+        return run_node
+
+    def step(self, values: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
+        """The outputs of one step.
+
+        values: input name -> array of the input's type, without other NaNs than the law's
+        watch:  called as (node, operands, result) for every node but the layout operators, in program order
+
+        A NodeFault where the program faults. An array that comes out may be one that went in: change neither.
+        """
+        inputs = self._take_inputs(values)
+        try:
+            held = self._run(self._calls if watch is None else self._every_call, inputs, watch)
+        except Fault:
+            self._run(self._every_call, inputs, None)
+            raise
+        return {output.name: _row_major(held[output.value]) for output in self.program.outputs}
+
+    def _take_inputs(self, values: Mapping[str, Array]) -> list[Array]:
+        taken = []
+        for name, type_, dtype in self._inputs:
+            array = values.get(name)
+            if array is None or array.dtype != dtype or array.shape != type_.shape:
+                got = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+                raise ValueError(f"step: input {name!r} is {got}, want {type_}")
+            taken.append(array)
+        if len(values) != len(taken):
+            unknown = sorted(set(values) - {name for name, _, _ in self._inputs})
+            raise ValueError(f"step: got inputs {unknown} that the program has not")
+        return taken
+
+    def _run(self, calls: Sequence[tuple[Call, Run]], inputs: list[Array], watch: Watch | None) -> list[Array | None]:
+        """The values at the end of the calls: the outputs', those before them are gone. The first fault is raised."""
+        held: list[Any] = [*inputs, *self._constants, *[None] * len(self.program.nodes)]
+        for call, run in calls:
+            operands = [held[value] for value in call.reads]
+            try:
+                results = run(operands)
+            except Fault as fault:
+                raise NodeFault(call.members[0], fault) from fault
+            for value, result in zip(call.writes, results, strict=True):
+                held[value] = result
+            if watch is not None and not is_layout(node_of(self.program, call.members[0]).op):
+                watch(call.members[0], operands, results[0])
+            for value in call.frees:
+                held[value] = None
+        return held
+
+
+def _constant(constant: Constant) -> Array:
+    """The array of a constant, not writable."""
+    return np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype]).reshape(constant.type.shape)
+
+
+def _row_major(array: Array | None) -> Array:
+    """The array itself where it is contiguous, else a contiguous copy."""
+    assert array is not None, "an output is never freed"
+    return array if array.flags.c_contiguous else array.copy(order="C")

@@ -1,0 +1,145 @@
+"""A step: the same bytes on every backend and thread count, faults at the lowest node, memory given back."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_jobs import BACKEND, BACKENDS, Builder, small_job, small_program
+
+from engine.execute import Executor, NodeFault
+from engine.program import Program
+from engine.schedule import needed_nodes, node_of, single_calls, with_frees
+from kernels import spec
+
+SETTINGS = list(itertools.product(BACKENDS, (1, 2)))
+
+
+def start_values(folder: Path) -> dict[str, np.ndarray]:
+    opened = small_job(folder / "job")
+    return opened.step_inputs(opened.start_state(BACKEND))
+
+
+def bytes_of(outputs: dict[str, np.ndarray]) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in outputs.items()}
+
+
+def by_the_law(program: Program, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every node by its definition, in program order, nothing freed."""
+    held = [values[value.name] for value in program.inputs]
+    for constant in program.constants:
+        held.append(np.frombuffer(constant.data, constant.type.dtype).reshape(constant.type.shape))
+    for _, node in program.numbered_nodes():
+        held.append(spec.run(node.op, [held[operand] for operand in node.operands], node.attributes))
+    return {output.name: held[output.value] for output in program.outputs}
+
+
+@pytest.mark.parametrize("backend, threads", SETTINGS)
+def test_every_backend_and_thread_count_equals_the_law(tmp_path: Path, backend: str, threads: int) -> None:
+    values = start_values(tmp_path)
+    program = small_program()
+    assert bytes_of(Executor(program, backend, threads).step(values)) == bytes_of(by_the_law(program, values))
+
+
+def test_watching_a_step_changes_no_bit_and_shows_every_node_but_layouts_in_order(tmp_path: Path) -> None:
+    values, program, seen = start_values(tmp_path), small_program(), []
+    executor = Executor(program, BACKEND)
+
+    def watch(number: int, operands: Any, result: np.ndarray) -> None:
+        assert (
+            result.tobytes()
+            == spec.run(node_of(program, number).op, operands, node_of(program, number).attributes).tobytes()
+        )
+        seen.append(number)
+
+    assert bytes_of(executor.step(values, watch)) == bytes_of(executor.step(values))
+    assert seen == [number for number, node in program.numbered_nodes() if not spec.is_layout(node.op)]
+
+
+def test_a_step_leaves_its_inputs_as_they_were(tmp_path: Path) -> None:
+    values = start_values(tmp_path)
+    before = bytes_of(values)
+    Executor(small_program(), BACKEND).step(values)
+    assert bytes_of(values) == before
+
+
+def test_an_unchanged_slot_is_the_same_object(tmp_path: Path) -> None:
+    values = start_values(tmp_path)
+    assert Executor(small_program(), BACKEND).step(values)["frozen"] is values["frozen"]
+
+
+@pytest.mark.parametrize(
+    "name, array", [("weight", np.zeros((1, 4), "f4")), ("weight", np.zeros((4, 1))), ("other", np.zeros(1))]
+)
+def test_refuses_inputs_of_another_type(tmp_path: Path, name: str, array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"step: .*(input 'weight' is|got inputs \['other'\])"):
+        Executor(small_program(), BACKEND).step({**start_values(tmp_path), name: array})
+
+
+def test_refuses_a_missing_input(tmp_path: Path) -> None:
+    values = start_values(tmp_path)
+    del values["rate"]
+    with pytest.raises(ValueError, match="step: input 'rate' is nothing, want float32"):
+        Executor(small_program(), BACKEND).step(values)
+
+
+def faulting_program(unused: bool) -> Program:
+    """Two look-ups that may fault; the result of the first may be read by nobody."""
+    build = Builder()
+    table, ids, other = (
+        build.input(n, "batch", t, *s)
+        for n, t, s in (("table", "float32", (3,)), ("a", "int64", (2,)), ("b", "int64", (2,)))
+    )
+    first = build.node("take_rows", table, ids)
+    second = build.node("take_rows", table, other)
+    build.output("out", "metric", second if unused else build.node("add", first, second))
+    return build.program()
+
+
+@pytest.mark.parametrize("unused", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_fault_names_the_lowest_node_even_where_nobody_reads_it(backend: str, unused: bool) -> None:
+    program = faulting_program(unused)
+    values = {"table": np.zeros(3, np.float32), "a": np.array([0, 3]), "b": np.array([-1, 0])}
+    with pytest.raises(NodeFault) as caught:
+        Executor(program, backend).step(values)
+    assert (caught.value.node, caught.value.operator, caught.value.element) == (program.first_node, "take_rows", 1)
+
+
+def test_a_node_that_nobody_needs_and_that_cannot_fault_is_left_out() -> None:
+    build = Builder()
+    x = build.input("x", "batch", "float32", 2)
+    build.node("neg", x)
+    build.output("out", "metric", build.node("abs", x))
+    program = build.program()
+    assert needed_nodes(program) == {2}
+
+
+def test_a_value_dies_at_its_last_use(tmp_path: Path) -> None:
+    """At every node the values that are alive are those that are read later, or that leave the step."""
+    program = small_program()
+    calls = with_frees(single_calls(program, needed_nodes(program)), [output.value for output in program.outputs])
+    held: set[int] = set(range(program.first_node))
+    for place, call in enumerate(calls):
+        assert held.issuperset(call.reads)
+        held = (held | set(call.writes)) - set(call.frees)
+        later = {value for other in calls[place + 1 :] for value in other.reads} | {o.value for o in program.outputs}
+        assert {value for value in held if value >= program.first_node} <= later
+        assert not later.intersection(call.frees)
+
+
+def test_memory_is_given_back_during_the_step(tmp_path: Path) -> None:
+    values, program = start_values(tmp_path), small_program()
+    results: list[weakref.ref] = []
+    alive: list[int] = []
+
+    def watch(number: int, operands: Any, result: np.ndarray) -> None:
+        results.append(weakref.ref(result))
+        alive.append(sum(ref() is not None for ref in results))
+
+    Executor(program, BACKEND).step(values, watch)
+    assert max(alive) < len(results) / 2
