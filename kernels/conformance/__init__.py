@@ -12,9 +12,10 @@ from kernels.backends import Backend
 from kernels.conformance import arrangement, elementwise, indexing, product, reduction
 from kernels.conformance.case import Case, outcome
 
-__all__ = ["LAW", "Case", "cases", "digest", "outcome", "outcomes"]
+__all__ = ["GOLDEN", "LAW", "Case", "cases", "digest", "outcome", "outcomes"]
 
 LAW = "isobit-law-1"
+GOLDEN = "9328db6a50d1b2a91646601f78dc5736e97e55e2bce04c73e355dd1dfaefdca7"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Prints what a backend makes of every conformance case."""
+"""Prints what a backend makes of every conformance case: python -m kernels.conformance [backend] [threads]."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from kernels.backends import load
 from kernels.conformance import digest, outcomes
 
 
-def main(arguments: list[str]) -> None:
-    """[backend, threads]: a line per case and one for all."""
-    name, threads = [*arguments, "native", "1"][0], int([*arguments, "native", "1"][1]) if len(arguments) > 1 else 1
-    results = outcomes(load(name), threads)
+def main(backend: str = "native", threads: str = "1") -> None:
+    """A line per case, and one for all."""
+    results = outcomes(load(backend), int(threads))
     for case, result in results.items():
         print(result.hex(), case)
     print(digest(results))
 
 
-main(sys.argv[1:])
+main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Arrays for the conformance cases, the same everywhere: special values, random bit patterns, awkward memory layouts."""
+"""Arrays for the conformance cases, the same everywhere: special values, random bit patterns, odd memory layouts."""
 
 from __future__ import annotations
 
