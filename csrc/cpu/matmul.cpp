@@ -1,41 +1,71 @@
 // matmul, exact in integers and rounded once: docs/numerics.md, Products.
-#include <vector>
-
-#include "product_scale.h"
+#include "product_multiply.h"
 #include "tensor.h"
-#include "threads.h"
 
 namespace isobit::ISOBIT_ISA {
 
 namespace {
 
-// Lines of a matrix (rows of a, columns of b), quantised; K contiguous.
-struct Lines {
-    std::vector<int32_t> q;
-    std::vector<Scale> scale;
+constexpr int64_t BLOCK_ROWS = 224 / TILE_ROWS, BLOCK_COLUMNS = 256 / TILE_COLUMNS;  // panels: what stays in L2
+constexpr double WORK_OF_A_THREAD = 4e6;  // products: less is done before another thread wakes up
+
+struct Matrix {
+    const float *x;
+    int64_t rows, columns, row_stride, column_stride;
 };
 
-Lines quantise_lines(const float *x, int64_t count, int64_t K, int64_t line_stride, int64_t k_stride, Range range) {
-    Lines lines{std::vector<int32_t>(count * K), std::vector<Scale>(count)};
-    for (int64_t i = 0; i < count; ++i) {
-        uint32_t maximum = 0;
-        for (int64_t k = 0; k < K; ++k) maximum = std::max(maximum, magnitude_bits(x[i * line_stride + k * k_stride]));
-        lines.scale[i] = scale_of(maximum, range);
-        for (int64_t k = 0; k < K; ++k)
-            lines.q[i * K + k] = quantise(x[i * line_stride + k * k_stride], lines.scale[i]);
-    }
-    return lines;
+struct Problem {
+    Matrix a, b;
+    float *out;
+    Range range;
+    int threads;
+};
+
+// The matrix with one stride 1, copied where it has none.
+View as_view(const float *x, int64_t lines, int64_t K, int64_t line_stride, int64_t k_stride, Scratch &scratch) {
+    if (k_stride == 1 || K <= 1 || line_stride == 1) return {x, lines, K, line_stride, k_stride};
+    if (lines <= 1) return {x, lines, K, 1, k_stride};
+    float *copy = scratch.get<float>(lines * K);
+    for (int64_t i = 0; i < lines; ++i)
+        for (int64_t k = 0; k < K; ++k) copy[i * K + k] = x[i * line_stride + k * k_stride];
+    return {copy, lines, K, K, 1};
 }
 
-int64_t dot(const int32_t *a, const int32_t *b, int64_t K) {  // |S| < 2^63 by the law's bounds on K
-    int64_t sum = 0;
-    for (int64_t k = 0; k < K; ++k) sum += static_cast<int64_t>(a[k]) * b[k];
-    return sum;
+void multiply_matrices(const Problem &problem) {
+    static thread_local Scratch a_scratch, b_scratch, a_copy, b_copy;
+    const Matrix &a = problem.a, &b = problem.b;
+    const int64_t M = a.rows, K = a.columns, N = b.columns;
+    const bool wide = problem.range.wide;
+    const int threads = static_cast<int>(std::clamp(static_cast<double>(M) * N * K / WORK_OF_A_THREAD, 1.0, static_cast<double>(problem.threads)));
+    Operand rows(Layout(M, K, wide, false), a_scratch), columns(Layout(N, K, wide, true), b_scratch);
+    prepare(as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy), problem.range, rows, threads);
+    prepare(as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, columns, threads);
+    int64_t down = BLOCK_ROWS, across = BLOCK_COLUMNS;
+    const auto blocks = [](int64_t panels, int64_t block) { return (panels + block - 1) / block; };
+    while (blocks(rows.layout.panels, down) * blocks(columns.layout.panels, across) < 6 * threads && threads > 1 && down > 1)
+        across > 2 ? across /= 2 : down /= 2;
+    const int64_t tall = blocks(rows.layout.panels, down), broad = blocks(columns.layout.panels, across);
+    for_each_unit(threads, tall * broad, [&](int64_t unit) {
+        const int64_t i = unit / broad * down, j = unit % broad * across;
+        multiply_block(
+            rows, wide, i, std::min(i + down, rows.layout.panels), j, std::min(j + across, columns.layout.panels),
+            [&](int64_t chunk, int64_t panel) {
+                const int64_t first = panel * TILE_COLUMNS;
+                return Columns{columns.panel(chunk, panel), &columns.bound(chunk, panel), columns.scales.moderate_down + first,
+                               columns.scales.down + first, columns.scales.is_moderate};
+            },
+            [&](int64_t row, int64_t panel, const float *values) {
+                float *to = problem.out + row * N + panel * TILE_COLUMNS;
+                if (N - panel * TILE_COLUMNS >= TILE_COLUMNS)
+                    std::memcpy(to, values, TILE_COLUMNS * sizeof(float));
+                else
+                    std::memcpy(to, values, (N - panel * TILE_COLUMNS) * sizeof(float));
+            });
+    });
+    for (Scratch *scratch : {&a_scratch, &b_scratch, &a_copy, &b_copy}) scratch->release();
 }
 
-}  // namespace
-
-void op_matmul(const isobit_call &call) {
+Range check_matmul(const isobit_call &call) {
     want_inputs(call, 2);
     const isobit_tensor &a = call.inputs[0], &b = call.inputs[1];
     want_dtype("a", a, FLOAT32, "float32");
@@ -44,36 +74,45 @@ void op_matmul(const isobit_call &call) {
     if (rank < 2 || b.rank != rank) invalid("got a %s and b %s, want equal ranks of 2 or more", show(a).text, show(b).text);
     for (int axis = 0; axis < axes; ++axis)
         if (a.shape[axis] != b.shape[axis]) invalid("got a %s and b %s, want equal leading axes", show(a).text, show(b).text);
-    if (a.shape[rank - 1] != b.shape[rank - 2])
+    if (a.shape[axes + 1] != b.shape[axes])
         invalid("got a %s and b %s, want a.shape[-1] == b.shape[-2]", show(a).text, show(b).text);
     AttributeReader attributes(call);
     const int64_t width = attributes.next_in("width", 0, 1);
     attributes.end();
-    const int64_t M = a.shape[axes], K = a.shape[axes + 1], N = b.shape[axes + 1];
     int64_t shape[8];
-    for (int axis = 0; axis < axes; ++axis) shape[axis] = a.shape[axis];
-    shape[axes] = M;
-    shape[axes + 1] = N;
+    std::copy_n(a.shape, rank - 1, shape);
+    shape[rank - 1] = b.shape[rank - 1];
     want_output(call, FLOAT32, rank, shape);
-    const Range range = range_of(width, K);
-    float *out = data_of<float>(*call.output);
-    int64_t batch = 1;
-    for (int axis = 0; axis < axes; ++axis) batch *= a.shape[axis];
-    for (int64_t entry = 0; entry < batch && M > 0 && N > 0; ++entry) {
-        int64_t a_offset = 0, b_offset = 0, rest = entry;
-        for (int axis = axes - 1; axis >= 0; rest /= a.shape[axis--]) {
-            a_offset += rest % a.shape[axis] * a.stride[axis];
-            b_offset += rest % a.shape[axis] * b.stride[axis];
-        }
-        const Lines rows = quantise_lines(data_of<float>(a) + a_offset, M, K, a.stride[axes], a.stride[axes + 1], range);
-        const Lines columns = quantise_lines(data_of<float>(b) + b_offset, N, K, b.stride[axes + 1], b.stride[axes], range);
-        parallel_for(call.threads, M, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i)
-                for (int64_t j = 0; j < N; ++j)
-                    out[(entry * M + i) * N + j] =
-                        store(dot(&rows.q[i * K], &columns.q[j * K], K), rows.scale[i], columns.scale[j]);
-        });
+    return range_of(width, a.shape[rank - 1]);
+}
+
+// The elements before entry `entry` of the leading axes.
+int64_t offset_of(const isobit_tensor &x, int64_t entry) {
+    int64_t offset = 0;
+    for (int axis = x.rank - 3; axis >= 0; entry /= x.shape[axis--]) offset += entry % x.shape[axis] * x.stride[axis];
+    return offset;
+}
+
+Matrix matrix_of(const isobit_tensor &x, int64_t entry) {
+    const int axis = x.rank - 2;
+    return {data_of<float>(x) + offset_of(x, entry), x.shape[axis], x.shape[axis + 1], x.stride[axis], x.stride[axis + 1]};
+}
+
+}  // namespace
+
+void op_matmul(const isobit_call &call) {
+    const Range range = check_matmul(call);
+    const isobit_tensor &a = call.inputs[0], &b = call.inputs[1], &out = *call.output;
+    if (element_count(out) == 0) return;
+    const int64_t size = out.shape[out.rank - 2] * out.shape[out.rank - 1], entries = element_count(out) / size;
+    const auto one = [&](int64_t entry, int threads) {
+        multiply_matrices({matrix_of(a, entry), matrix_of(b, entry), data_of<float>(out) + entry * size, range, threads});
+    };
+    if (entries >= 4 * call.threads && entries > 1) {
+        for_each_unit(call.threads, entries, [&](int64_t entry) { one(entry, 1); });
+        return;
     }
+    for (int64_t entry = 0; entry < entries; ++entry) one(entry, call.threads);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -1,6 +1,7 @@
 // Scales of the exact products: docs/numerics.md, Products.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,49 +14,58 @@ namespace isobit::ISOBIT_ISA {
 struct Range {
     int bits;
     int64_t qmax;
+    bool wide;
 };
 
 static inline Range range_of(int64_t width, int64_t K) {
     const int64_t longest = width == 0 ? int64_t{1} << 24 : int64_t{1} << 21;
-    if (K > longest) invalid("got K = %lld, want at most %lld", (long long)K, (long long)longest);
-    if (width == 0) return {14, 16383};
-    return K <= 131071 ? Range{23, 8355711} : Range{21, 2097151};
+    if (K > longest) invalid("got %lld terms per output, want at most %lld", (long long)K, (long long)longest);
+    if (width == 0) return {14, 16383, false};
+    return K <= 131071 ? Range{23, 8355711, true} : Range{21, 2097151, true};
 }
 
-// A group's scale from the bits of its largest |x|; not finite: every output that uses it is NaN.
+// The scale s of one group: q = rne(x * up[0] * up[1]), for up[0] * up[1] = 2^s. Two factors, because 2^s need not be a
+// float32; the products are exact unless q is 0. down = 2^-s, NaN where the group holds a NaN or an infinity.
 struct Scale {
-    int32_t exponent;  // q = rne(x * 2^exponent)
-    bool finite;
+    float up[2];
+    float moderate_down;  // 2^-s as a float32, right only where is_moderate
+    double down;
+    bool is_moderate;     // |s| <= 60: float32 then has room for 2^63 * 2^-s * 2^-t and for its every factor
 };
 
-static inline Scale scale_of(uint32_t maximum, Range range) {
-    if (maximum >= 0x7f800000u) return {0, false};
-    if (maximum == 0) return {0, true};
+static inline float float_of(uint32_t bits) {
     float value;
-    std::memcpy(&value, &maximum, sizeof value);
-    int e;
-    std::frexp(value, &e);
-    const int s = range.bits - e;  // value * 2^s is in [2^(bits-1), 2^bits): one more would pass qmax
-    const bool fits = std::nearbyint(std::ldexp(static_cast<double>(value), s)) <= static_cast<double>(range.qmax);
-    return {fits ? s : s - 1, true};
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
-static inline uint32_t magnitude_bits(float x) {
+static inline uint32_t bits_of(float value) {
     uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    return bits & 0x7fffffffu;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
-static inline int32_t quantise(float x, Scale scale) {
-    if (!scale.finite) return 0;
-    return static_cast<int32_t>(std::nearbyint(std::ldexp(static_cast<double>(x), scale.exponent)));
+static inline double power_of_two(int exponent) {
+    const uint64_t bits = static_cast<uint64_t>(1023 + exponent) << 52;
+    double value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
-// store(S, a + b): the conversion from int64 rounds to 24 bits, the product is exact in float64.
-static inline float store(int64_t sum, Scale a, Scale b) {
-    if (!a.finite || !b.finite) return __builtin_nanf("");
-    const double rounded = static_cast<float>(sum);
-    return static_cast<float>(std::ldexp(rounded, -(a.exponent + b.exponent)));
+// The largest s with rne(max * 2^s) <= qmax, from the bits of the largest |x|.
+static inline Scale scale_of(uint32_t maximum, const Range &range) {
+    if (maximum >= 0x7f800000u) return {{0, 0}, __builtin_nanf(""), __builtin_nan(""), true};
+    if (maximum == 0) return {{1, 1}, 1, 1, true};
+    const int shift = maximum < 0x00800000u ? __builtin_clz(maximum) - 8 : 0;  // a subnormal's leading zeros
+    const int exponent = shift ? -125 - shift : static_cast<int>(maximum >> 23) - 126;  // max = f * 2^exponent, f in [1/2, 1)
+    const uint32_t mantissa = ((maximum << shift) & 0x7fffffu) | 0x800000u;
+    // f * 2^bits rounds above qmax from qmax + 1/2 on: qmax is odd, so the tie goes up.
+    const bool passes = mantissa >= static_cast<uint64_t>(2 * range.qmax + 1) << (23 - range.bits);
+    const int s = range.bits - exponent - passes;
+    const int first = std::min(s, 127);
+    const bool moderate = s >= -60 && s <= 60;
+    return {{static_cast<float>(power_of_two(first)), static_cast<float>(power_of_two(s - first))},
+            moderate ? static_cast<float>(power_of_two(-s)) : 0, power_of_two(-s), moderate};
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -1,0 +1,132 @@
+// A matrix on its way into a product: scanned for its scales, quantised and packed into panels, strip by strip.
+#pragma once
+
+#include <atomic>
+
+#include "product_bounds.h"
+#include "product_scratch.h"
+#include "threads.h"
+
+namespace isobit::ISOBIT_ISA {
+
+// lines x K elements; one of the strides is 1, or that axis is of size 1.
+struct View {
+    const float *x;
+    int64_t lines, K, line_stride, k_stride;
+
+    bool is_along() const { return k_stride == 1 || K <= 1; }
+};
+
+struct Operand {
+    Layout layout;
+    Scales scales;
+    Bounds *bounds;  // [chunk][panel], narrow only
+    int32_t *packed;
+
+    static int64_t bytes(const Layout &shape) {
+        return shape.chunks * shape.panels * sizeof(Bounds) + (shape.stored() * 4 + 63) / 64 * 64 + 64 +
+               padded_lines(shape) * (sizeof(double) + 3 * sizeof(float));
+    }
+
+    // memory: bytes(shape) of it, at a multiple of 64.
+    Operand(const Layout &shape, char *memory) : layout(shape) {
+        const int64_t lines = padded_lines(shape), panels = shape.chunks * shape.panels;
+        char *at = memory;
+        bounds = reinterpret_cast<Bounds *>(at);
+        packed = reinterpret_cast<int32_t *>(at += panels * sizeof(Bounds));
+        scales.down = reinterpret_cast<double *>(at += (shape.stored() * 4 + 63) / 64 * 64);
+        scales.up[0] = reinterpret_cast<float *>(at += lines * sizeof(double));
+        scales.up[1] = scales.up[0] + lines;
+        scales.moderate_down = scales.up[1] + lines;
+        scales.is_moderate = true;
+    }
+
+    Operand(const Layout &shape, Scratch &scratch) : Operand(shape, scratch.get<char>(bytes(shape))) {}
+
+    const int32_t *panel(int64_t chunk, int64_t index) const { return packed + layout.offset(chunk, index); }
+    const Bounds &bound(int64_t chunk, int64_t index) const { return bounds[chunk * layout.panels + index]; }
+
+  private:
+    static int64_t padded_lines(const Layout &shape) { return (shape.panels * shape.height + 2 * LANES) / LANES * LANES; }
+};
+
+// body(unit) for every unit below count, on several threads, as each becomes free.
+template <class Body>
+static void for_each_unit(int threads, int64_t count, const Body &body) {
+    std::atomic<int64_t> next{0};
+    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(unit);
+    });
+}
+
+static inline uint32_t largest_along(const float *x, int64_t count) {
+    int32_t largest = 0;  // without its sign a float32 orders as an integer does
+    for (int64_t k = 0; k < count; ++k) largest = std::max(largest, static_cast<int32_t>(bits_of(x[k]) & 0x7fffffffu));
+    return static_cast<uint32_t>(largest);
+}
+
+static inline void largest_side_by_side(const float *x, int64_t count, int64_t K, int64_t stride, int32_t *largest) {
+    std::fill_n(largest, count, 0);
+    for (int64_t k = 0; k < K; ++k, x += stride)
+        for (int64_t i = 0; i < count; ++i)
+            largest[i] = std::max(largest[i], static_cast<int32_t>(bits_of(x[i]) & 0x7fffffffu));
+}
+
+constexpr int64_t STRIP_LINES = 512, STRIP_BYTES = int64_t{1} << 20;
+
+// Scales of the lines [first, first + count), from maxima that are known or from the lines; whether all are moderate.
+static inline bool scale_lines(const View &view, int64_t first, int64_t count, const Range &range, Scales &scales,
+                               const int32_t *maxima) {
+    int32_t largest[STRIP_LINES];
+    const float *x = view.x + first * view.line_stride;
+    if (maxima)
+        std::copy_n(maxima + first, count, largest);
+    else if (view.is_along())
+        for (int64_t i = 0; i < count; ++i) largest[i] = largest_along(x + i * view.line_stride, view.K);
+    else
+        largest_side_by_side(x, count, view.K, view.k_stride, largest);
+    bool is_moderate = true;
+    for (int64_t i = 0; i < count; ++i) {
+        const Scale scale = scale_of(static_cast<uint32_t>(largest[i]), range);
+        scales.set(first + i, scale);
+        is_moderate &= scale.is_moderate;
+    }
+    return is_moderate;
+}
+
+template <bool WIDE>
+static void pack_panel(const View &view, Operand &operand, int64_t panel) {
+    const Layout &layout = operand.layout;
+    const int64_t line = layout.first(panel);
+    const int used = layout.used(panel), pitch = layout.pitch(panel);
+    for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {
+        const int64_t k = 2 * chunk * layout.chunk_pairs, pairs = layout.size_of(chunk);
+        const int64_t K = std::min(2 * pairs, view.K - k);
+        const float *x = view.x + line * view.line_stride + k * view.k_stride;
+        int32_t *out = operand.packed + layout.offset(chunk, panel);
+        if (view.is_along())
+            pack_along<WIDE>(x, view.line_stride, K, operand.scales, line, used, pitch, out);
+        else
+            pack_side_by_side<WIDE>(x, view.k_stride, K, operand.scales, line, used, pitch, out);
+        if (!WIDE) bound_panel(out, pairs, used, pitch, operand.bounds[chunk * layout.panels + panel]);
+    }
+}
+
+static inline void prepare(const View &view, const Range &range, Operand &operand, int threads,
+                           const int32_t *maxima = nullptr) {
+    const Layout &layout = operand.layout;
+    const int64_t fitting = STRIP_BYTES / (4 * std::max<int64_t>(view.K, 1)) / layout.height;
+    const int64_t strip = std::clamp<int64_t>(fitting, view.is_along() ? 1 : 64 / layout.height + 1,
+                                              STRIP_LINES / layout.height);
+    std::atomic<bool> is_moderate{true};
+    for_each_unit(threads, (layout.panels + strip - 1) / strip, [&](int64_t unit) {
+        const int64_t begin = unit * strip, end = std::min(begin + strip, layout.panels);
+        const int64_t line = layout.first(begin), count = layout.first(end - 1) + layout.used(end - 1) - line;
+        if (!scale_lines(view, line, count, range, operand.scales, maxima)) is_moderate.store(false, std::memory_order_relaxed);
+        for (int64_t panel = begin; panel < end; ++panel)
+            range.wide ? pack_panel<true>(view, operand, panel) : pack_panel<false>(view, operand, panel);
+    });
+    operand.scales.is_moderate = is_moderate.load();
+}
+
+}  // namespace isobit::ISOBIT_ISA
