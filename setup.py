@@ -96,7 +96,8 @@ class Unit:
         depends = str(self.object.with_suffix(".d"))
         started = self.object.with_suffix(".started")
         started.touch()
-        subprocess.run((*self.command, "-MMD", "-MF", depends, "-c", str(self.source), "-o", str(self.object)), check=True)
+        files = ("-MMD", "-MF", depends, "-c", str(self.source), "-o", str(self.object))
+        subprocess.run((*self.command, *files), check=True)
         # A source saved during the compilation must look newer than the object.
         os.utime(self.object, ns=(started.stat().st_mtime_ns,) * 2)
         started.unlink()
@@ -126,7 +127,8 @@ def bind_unit(folder: Path) -> Unit:
 
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
-    return Unit(ROOT / "csrc" / "bind.cpp", folder / "host" / name, (*compiler(), *FLAGS, "-DISOBIT_ISA=host", *includes))
+    command = (*compiler(), *FLAGS, "-DISOBIT_ISA=host", *includes)
+    return Unit(ROOT / "csrc" / "bind.cpp", folder / "host" / name, command)
 
 
 def find_nvcc() -> str | None:
@@ -137,7 +139,8 @@ def find_nvcc() -> str | None:
     if wanted == "0" or not any((ROOT / "csrc" / "cuda").glob("*.cu")):
         return None
     homes = [Path(os.environ[name]) / "bin" for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    nvcc = shutil.which("nvcc", path=os.pathsep.join(map(str, [*homes, os.environ.get("PATH", ""), "/usr/local/cuda/bin"])))
+    places = [*map(str, homes), os.environ.get("PATH", ""), "/usr/local/cuda/bin"]
+    nvcc = shutil.which("nvcc", path=os.pathsep.join(places))
     if nvcc is None and wanted == "1":
         raise SystemExit("setup: got ISOBIT_CUDA=1 and no nvcc, want nvcc on PATH or CUDA_HOME")
     return nvcc
@@ -202,6 +205,8 @@ class BuildNative(build_ext):
         objects = [unit.object for unit in units]
         link(objects, targets["library"])
         link([bind.object, *objects], targets["module"])
+        if targets["library"].parent != ROOT / "kernels":
+            shutil.copy(ROOT / "csrc" / "isobit.h", targets["library"].parent)  # beside the library it declares
         if nvcc:
             link_with_cuda(nvcc, [unit.object for unit in cuda], targets["cuda"])
 
@@ -211,7 +216,8 @@ class BuildNative(build_ext):
         return {"module": module, "library": module.with_name("libisobit.so"), "cuda": cuda}
 
     def get_outputs(self) -> list[str]:
-        return [str(path) for path in self.targets().values() if path.exists()]
+        paths = [*self.targets().values(), self.targets()["library"].with_name("isobit.h")]
+        return [str(path) for path in paths if path.exists()]
 
 
 def link_with_cuda(nvcc: str, objects: list[Path], target: Path) -> None:
