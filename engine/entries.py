@@ -74,6 +74,12 @@ def scale_types(node: Node, types: Sequence[TensorType]) -> list[tuple[int, Tens
     return [(operand, TensorType("uint32", shape)) for operand, shape in _scale_shapes(node, types)]
 
 
+def scale_count(program: Program, number: int) -> int:
+    """How many scale entries stand right before a node's entry."""
+    index = entry_index(program)
+    return sum(("scale", number, operand) in index for operand in range(3))
+
+
 def _scale_shapes(node: Node, types: Sequence[TensorType]) -> list[tuple[int, tuple[int, ...]]]:
     shapes = [type_.shape for type_ in types]
     floats = bool(types) and types[0].dtype == "float32"

@@ -1,0 +1,133 @@
+"""The folder of a run: `run.cbor roots.log metrics.log checkpoints/ chunks/`, and who may write it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.encoding import from_canonical, to_canonical
+from engine.files import read_file, sync, write_file
+from engine.job import JobFolder, require_slots
+from engine.log import RecordLog
+from engine.merkle import HASH_SIZE
+from engine.program import Program
+from engine.store import Store
+from kernels.types import NUMPY_DTYPE
+
+Array = np.ndarray
+FORMAT = "isobit-run-1"
+LOCK = ".lock"
+
+
+class RunFolder:
+    """An existing run, for reading: its job, state roots, metrics and checkpoints. A ValueError where it is none."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        content = from_canonical(read_file(self.folder / "run.cbor", "run"), "run.cbor")
+        if not isinstance(content, dict) or set(content) != {"format", "job", "metrics"} or content["format"] != FORMAT:
+            raise ValueError(f"run: {self.folder}/run.cbor is no run's, want the fields format, job, metrics")
+        self.job_id: bytes = content["job"]
+        self.metric_dtypes: dict[str, np.dtype] = {name: NUMPY_DTYPE[dtype] for name, dtype in content["metrics"]}
+
+    @property
+    def roots_log(self) -> RecordLog:
+        return RecordLog(self.folder / "roots.log", self.job_id, HASH_SIZE)
+
+    @property
+    def metrics_log(self) -> RecordLog:
+        size = sum(dtype.itemsize for dtype in self.metric_dtypes.values())
+        return RecordLog(self.folder / "metrics.log", self.job_id, size)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.folder, create=True)
+
+    def roots(self) -> dict[int, bytes]:
+        """Number of steps done -> state root, for every committed state so far, the start state included."""
+        return dict(self.roots_log.read())
+
+    def metrics(self) -> dict[int, dict[str, Any]]:
+        """Step -> metric name -> number, exactly as the program gave it."""
+        return {step: self._numbers(body) for step, body in self.metrics_log.read()}
+
+    def _numbers(self, body: bytes) -> dict[str, Any]:
+        numbers, start = {}, 0
+        for name, dtype in self.metric_dtypes.items():
+            numbers[name] = np.frombuffer(body, dtype, 1, start)[0].item()
+            start += dtype.itemsize
+        return numbers
+
+    def checkpoints(self) -> tuple[int, ...]:
+        """The numbers of steps done at which a checkpoint stands, ascending."""
+        return self.store.checkpoint_steps()
+
+    def fault(self) -> dict[str, Any] | None:
+        """Where the program faulted (step, node, operator, element, reason); None where it has not."""
+        path = self.folder / "fault.cbor"
+        return from_canonical(path.read_bytes(), "fault.cbor") if path.exists() else None
+
+    def write_fault(self, fault: dict[str, Any]) -> None:
+        """Record where the program faulted."""
+        write_file(self.folder / "fault.cbor", to_canonical(fault))
+
+
+def open_run(folder: str | Path, job: JobFolder) -> RunFolder:
+    """A run of this job; a ValueError where the folder holds a run of another."""
+    run = RunFolder(folder)
+    if run.job_id != job.id:
+        raise ValueError(f"run: {run.folder} is a run of job {run.job_id.hex()}, want {job.id.hex()}")
+    return run
+
+
+def read_state(job: JobFolder, run: RunFolder | None, step: int, backend: str = "native") -> dict[str, Array]:
+    """The state of a checkpoint, or the start state for step 0; a ValueError that names what is wrong with it."""
+    if step == 0 or run is None:
+        return job.start_state(backend)
+    checkpoint, what = run.store.read_manifest(step), f"checkpoint {step}"
+    if checkpoint.job != job.id:
+        raise ValueError(f"{what}: is of job {checkpoint.job.hex()}, want {job.id.hex()}")
+    require_slots(what, checkpoint.slots, job.program)
+    state = run.store.read_arrays(checkpoint, backend)
+    if (int(state["step"]), int(state["seed"])) != (step, job.job.seed):
+        raise ValueError(f"{what}: holds step {state['step']}, seed {state['seed']}, want {step}, {job.job.seed}")
+    return state
+
+
+@contextmanager
+def writing(folder: str | Path, job: JobFolder) -> Iterator[RunFolder]:
+    """The run folder, made if it is not there, for the one process that may write it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"run: another process is writing {folder}") from None
+        if not (folder / "run.cbor").exists():
+            _start(folder, job)
+        yield open_run(folder, job)
+    finally:
+        os.close(lock)
+
+
+def _start(folder: Path, job: JobFolder) -> None:
+    others = sorted(path.name for path in folder.iterdir() if path.name != LOCK and not path.name.endswith(".tmp"))
+    if others:
+        raise ValueError(f"run: {folder} holds {', '.join(others[:5])} and is no run, want a new or an empty folder")
+    metrics = [[name, dtype] for name, dtype in metric_dtypes(job.program).items()]
+    write_file(folder / "run.cbor", to_canonical({"format": FORMAT, "job": job.id, "metrics": metrics}))
+    sync(folder.parent)
+
+
+def metric_dtypes(program: Program) -> dict[str, str]:
+    """The dtype of each metric, in program order."""
+    return {output.name: program.types[output.value].dtype for output in program.outputs_of("metric")}

@@ -1,0 +1,173 @@
+"""The run: steps, roots, metrics, checkpoints; it may be killed at any moment and resumed to the same bits."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from engine.execute import Executor, NodeFault
+from engine.job import JobFolder, next_state, open_job
+from engine.replay import check
+from engine.run import RunFolder, read_state, writing
+from engine.state import StateHasher
+from engine.store import Checkpoint
+
+__all__ = ["Progress", "RunFolder", "check", "train"]
+
+CHECKPOINTS_PER_RUN = 20
+# Roots lost with the machine's power are computed again from the checkpoint, so not every one waits for the disk.
+SYNC_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands after a step.
+
+    step:    steps done; steps: of the job
+    metrics: of the last step, empty where this call did none
+    root:    of the state, None where this step commits to none
+    rate:    steps a second in this call; left_s: seconds to the end at this rate
+    """
+
+    step: int
+    steps: int
+    metrics: Mapping[str, Any]
+    root: bytes | None
+    rate: float
+    left_s: float
+
+
+def train(
+    job_folder: JobFolder | str | Path,
+    run_folder: str | Path,
+    backend: str = "native",
+    threads: int = 1,
+    until: int | None = None,
+    checkpoint_every: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Start or resume a run and go on until all steps, or `until` of them, are done; gives where it stands.
+
+    Ctrl-C and SIGTERM stop it after the step with a checkpoint. A NodeFault ends it: the fault is recorded beside
+    the checkpoint of the state before.
+    """
+    job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
+    last = job.job.steps if until is None else until
+    every = default_checkpoint_every(job) if checkpoint_every is None else checkpoint_every
+    if not 0 <= last <= job.job.steps or every < 1:
+        wanted = f"0 to {job.job.steps} and 1 or more"
+        raise ValueError(f"train: got until {last} and checkpoint_every {every}, want {wanted}")
+    with writing(run_folder, job) as run, closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
+        return going.advance(last, every, stop, progress or (lambda _: None))
+
+
+def default_checkpoint_every(job: JobFolder) -> int:
+    """About 20 checkpoints a run, at committed states."""
+    interval = job.job.interval
+    return -(-job.job.steps // CHECKPOINTS_PER_RUN // interval) * interval or interval
+
+
+class _Run:
+    """A run being written: the state after its last step, and the open logs."""
+
+    def __init__(self, job: JobFolder, run: RunFolder, backend: str, threads: int) -> None:
+        self.job, self.run = job, run
+        self.hasher = StateHasher(backend, threads)
+        self.executor = Executor(job.program, backend, threads)
+        self.saved = max(run.checkpoints(), default=0)
+        self.state = read_state(job, run, self.saved, backend)
+        self.step = self.saved
+        self.committed = frozenset(job.job.committed_steps)
+        self.roots = run.roots_log.open(sorted(step for step in self.committed if step < self.step))
+        self.metrics = run.metrics_log.open(range(self.step))
+        self.synced = time.monotonic()
+
+    def advance(self, last: int, every: int, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
+        """Steps until `last`, or until stopped; a checkpoint every so many, and at the end."""
+        first, started = self.step, time.monotonic()
+        now = self._progress({}, self._commit(), 0.0)
+        while self.step < last and not stop.is_set():
+            numbers = self._one_step()
+            root = self._commit()
+            if self.step % every == 0:
+                self._save()
+            now = self._progress(numbers, root, (self.step - first) / max(time.monotonic() - started, 1e-9))
+            report(now)
+        self._save()
+        return now
+
+    def _one_step(self) -> dict[str, Any]:
+        try:
+            outputs = self.executor.step(self.job.step_inputs(self.state))
+        except NodeFault as fault:
+            self._save()
+            where = {"step": self.step, "node": fault.node, "operator": fault.operator, "element": fault.element}
+            self.run.write_fault({**where, "reason": fault.reason})
+            raise
+        numbers = [outputs[output.name] for output in self.job.program.outputs_of("metric")]
+        self.metrics.write(self.step, b"".join(number.tobytes() for number in numbers))
+        self.state = next_state(self.job.program, self.state, outputs)
+        self.step += 1
+        return {name: number.item() for name, number in zip(self.run.metric_dtypes, numbers, strict=True)}
+
+    def _commit(self) -> bytes | None:
+        """Append the state's root to the log where the job commits to it."""
+        if self.step not in self.committed:
+            return None
+        root = self.hasher.commit(self.state).root
+        self.roots.write(self.step, root)
+        if time.monotonic() - self.synced > SYNC_EVERY_S:
+            self._sync()
+        return root
+
+    def _sync(self) -> None:
+        self.roots.sync()
+        self.metrics.sync()
+        self.synced = time.monotonic()
+
+    def _save(self) -> None:
+        """A checkpoint of the state. The logs reach the disk before it does, so a checkpoint never outruns them."""
+        if self.step == self.saved:
+            return
+        self._sync()
+        state = self.hasher.commit(self.state)
+        self.run.store.write_checkpoint(Checkpoint(self.job.id, self.step, state.slots, state.chunks), self.state)
+        self.saved = self.step
+
+    def _progress(self, numbers: dict[str, Any], root: bytes | None, rate: float) -> Progress:
+        steps = self.job.job.steps
+        return Progress(self.step, steps, numbers, root, rate, (steps - self.step) / rate if rate else 0.0)
+
+    def close(self) -> None:
+        """Give the logs back."""
+        self.roots.close()
+        self.metrics.close()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; the second one acts as usual. Outside the main thread it is never set."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
