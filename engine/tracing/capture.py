@@ -21,6 +21,7 @@ from torch.nn.utils.stateless import _reparametrize_module
 
 from engine.tracing.errors import TraceError, place
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
+from engine.tracing.statistics import VisibleStatistics
 
 Loss = Callable[[torch.nn.Module, dict[str, Tensor]], Any]
 
@@ -73,7 +74,7 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     """The model holds the given parameters and buffers, draws the program's numbers and attends in plain products."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
-    with held, sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), mode:
+    with held, sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
         yield
 
 

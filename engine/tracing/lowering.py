@@ -6,7 +6,6 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import Node
@@ -97,7 +96,7 @@ def _literal(b: Builder, tensor: Tensor) -> Value:
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:
         raise TraceError(f"trace: got a literal tensor of {tensor.dtype}, want {_wanted()}")
-    return b.constant(np.asarray(tensor.detach().float() if dtype == "float32" else tensor.detach()))
+    return b.constant((tensor.detach().float() if dtype == "float32" else tensor.detach()).numpy())
 
 
 def _types(node: Node) -> Any:

@@ -1,15 +1,15 @@
-"""Random operators become functions of (seed, step, micro-batch, call site); batch norm shows its running statistics.
+"""Random operators become functions of (seed, step, micro-batch, call site).
 
 A dispatch mode sees every operator that a model runs, forward and backward, below autograd. Each random one is
-answered by `isobit::uniform` or `isobit::integers`, numbered in call order. The same mode around an ordinary torch
-loop gives that loop the program's numbers.
+answered from `isobit::bits`, numbered in call order. The same mode around an ordinary torch loop gives that loop the
+program's numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import pi, prod
+from math import pi
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.tracing.errors import TraceError
-from kernels import spec
+from kernels.backends import available, run
 
 aten = torch.ops.aten
 UNIT = 2.0**-24
@@ -32,7 +32,7 @@ def bits(key: Tensor, site: int, shape: Sequence[int]) -> Tensor:
     key: [3] int64, the seed, the step and the micro-batch
     """
     operands = [np.array(number, np.int64) for number in key.tolist()]
-    words = spec.run("random_bits", operands, {"site": site, "shape": tuple(shape)})
+    words = run("random_bits", operands, {"site": site, "shape": tuple(shape)}, backend=available()[0])
     return torch.from_numpy(words.astype(np.int64))
 
 
@@ -42,7 +42,7 @@ def _(key: Tensor, site: int, shape: Sequence[int]) -> Tensor:
 
 
 class ExplicitRandomness(TorchDispatchMode):
-    """Answers every random operator from (key, call site) and every batch norm by visible arithmetic.
+    """Answers every random operator from (key, call site).
 
     key: [3] int64, the seed, the step and the micro-batch
     """
@@ -170,32 +170,6 @@ def _refuse_generator(generator: Any) -> None:
         raise TraceError("trace: got a random operator with a generator of its own, want none: the job's seed decides")
 
 
-def _batch_norm(
-    mode: ExplicitRandomness,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> Any:
-    if not training:
-        return aten._native_batch_norm_legit_no_training(x, weight, bias, running_mean, running_var, momentum, eps)
-    result = aten._native_batch_norm_legit.no_stats(x, weight, bias, True, momentum, eps)
-    if running_mean is not None and running_var is not None:
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        unbiased = torch.var(x, axes, correction=1 if prod(x.shape[axis] for axis in axes) > 1 else 0)
-        running_mean.copy_(running_mean * (1.0 - momentum) + result[1] * momentum)
-        running_var.copy_(running_var * (1.0 - momentum) + unbiased * momentum)
-    return result
-
-
-def _batch_norm_legit(mode: ExplicitRandomness, x: Tensor, w: Any, b: Any, mean: Any, var: Any, *rest: Any) -> Any:
-    return _batch_norm(mode, x, w, b, mean, var, *rest)
-
-
 RULES: dict[Any, Callable[..., Any]] = {
     aten.bernoulli.default: _bernoulli,
     aten.bernoulli.p: _bernoulli,
@@ -217,8 +191,6 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.uniform_.default: _uniform_,
     aten.normal_.default: _normal_,
     aten.randperm.default: _randperm,
-    aten.native_batch_norm.default: _batch_norm,
-    aten._native_batch_norm_legit.default: _batch_norm_legit,
 }
 
 

@@ -61,7 +61,7 @@ class Step:
     def _state(self, name: str, tensor: torch.Tensor) -> Value:
         if tensor.dtype not in DTYPES or DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32:
             raise TraceError(f"trace: {name} is {tensor.dtype}, want float32, int64, int32 or bool; call model.float()")
-        return self._slot(name, np.array(tensor.detach().cpu(), NUMPY_DTYPE[DTYPES[tensor.dtype]]))
+        return self._slot(name, tensor.detach().cpu().numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]]))
 
     def _slot(self, name: str, array: Array) -> Value:
         dtype = next(dtype for dtype, numpy in NUMPY_DTYPE.items() if numpy == array.dtype)

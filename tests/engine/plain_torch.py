@@ -1,0 +1,98 @@
+"""The same training twice: as a traced program, and as an ordinary torch loop that draws the program's numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from engine.data import dataset_of
+from engine.execute import Executor
+from engine.trace import TracedJob, trace
+from engine.tracing.job_file import JobFile, read
+from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
+from kernels.backends import available
+
+Array = np.ndarray
+Batch = dict[str, Array]
+BACKEND = available()[0]
+torch.set_num_threads(1)
+
+
+def job_of(model: torch.nn.Module, loss: Any, data: Mapping[str, Array], optimizer: Any = None, **names: Any) -> JobFile:
+    """A checked job of 3 steps of 4 records; by default SGD with momentum, all products wide."""
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    values = {"batch_size": 4, "steps": 3, "width": "strict", **names}
+    module = ModuleType("job")
+    vars(module).update(model=model, loss=loss, data=data, optimizer=optimizer, **values)
+    return read(module)
+
+
+def batches_of(job: TracedJob) -> Iterator[Batch]:
+    """What each step loads."""
+    dataset = dataset_of(job.fields)
+    types = {value.name: value.type for value in job.program.inputs_of("batch")}
+    for step in range(job.steps):
+        yield dataset.load(types, job.seed, step)
+
+
+def run_program(job: TracedJob, backend: str = BACKEND) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """The metrics of every step and the last state."""
+    executor, state, metrics = Executor(job.program, backend), dict(job.start_state), []
+    for step, batch in enumerate(batches_of(job)):
+        numbers = {name: values[step].reshape(()) for name, values in job.schedule.items()}
+        counters = {"step": np.array(step, np.int64), "seed": np.array(job.seed, np.int64)}
+        outputs = executor.step({**state, **batch, **numbers, **counters})
+        state = {name: outputs[name] for name in state}
+        metrics.append({value.name: outputs[value.name] for value in job.program.outputs_of("metric")})
+    return metrics, state
+
+
+def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, float]], torch.nn.Module]:
+    """The metrics of every step and the trained model: loss.backward, clip_grad_norm_, optimizer.step, eager, float32."""
+    model, optimizer = copy.deepcopy((job.model, job.optimizer))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    metrics = []
+    for step, batch in enumerate(batches):
+        for number, group in enumerate(optimizer.param_groups):
+            rate = job.learning_rate(step) if job.learning_rate else group["lr"]
+            group["lr"] = rate[number] if isinstance(rate, Sequence) else rate
+        optimizer.zero_grad()
+        found = [_backward(job, model, batch, step, number) for number in range(job.micro_batches)]
+        metrics.append({name: sum(part[name] for part in found) / len(found) for name in found[0]})
+        if job.clip_value is not None:
+            torch.nn.utils.clip_grad_value_(parameters, job.clip_value)
+        if job.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, job.clip_norm)
+        optimizer.step()
+    return metrics, model
+
+
+def _backward(job: JobFile, model: torch.nn.Module, batch: Batch, step: int, number: int) -> dict[str, float]:
+    rows = job.batch_size // job.micro_batches
+    part = {n: torch.from_numpy(a[number * rows : (number + 1) * rows].copy()) for n, a in batch.items()}
+    mode = ExplicitRandomness(torch.tensor([job.seed, step, number]))
+    with sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), mode:
+        result = job.loss(model, part)
+        result = result if isinstance(result, Mapping) else {"loss": result}
+        (result["loss"] / job.micro_batches).backward()
+    return {name: float(value.detach()) for name, value in result.items()}
+
+
+def require_equal(job: JobFile, losses: float = 1e-5, parameters: float = 1e-4) -> TracedJob:
+    """Both ways agree: every step's metrics within `losses` relative, the last state within `parameters` absolute."""
+    traced = trace(job)
+    expected, model = run_torch(job, list(batches_of(traced)))
+    got, state = run_program(traced)
+    for step, metrics in enumerate(expected):
+        for name, value in metrics.items():
+            np.testing.assert_allclose(got[step][name], value, rtol=losses, err_msg=f"{name} of step {step}")
+    tensors = {f"parameter.{n}": p for n, p in model.named_parameters()} | {f"buffer.{n}": p for n, p in model.named_buffers()}
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(state[name], tensor.detach().numpy(), rtol=parameters, atol=parameters, err_msg=name)
+    return traced
