@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels import _native, spec
+import kernels._native as _native
+from kernels import spec
 from kernels.spec.operator import WIDTHS, Array, Attributes
 from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
 
