@@ -66,17 +66,21 @@ def program_from_bytes(data: bytes) -> Program:
     content = from_canonical(data, "program")
     _require_format(content)
     try:
-        program = Program(
-            inputs=tuple(Input(name, role, _type(dtype, shape)) for name, role, dtype, shape in content["inputs"]),
-            constants=tuple(Constant(_type(dtype, shape), _bytes(raw)) for dtype, shape, raw in content["constants"]),
-            nodes=tuple(
-                Node(op, tuple(operands), _attributes(attributes)) for op, operands, attributes in content["nodes"]
-            ),
-            outputs=tuple(Output(name, role, value) for name, role, value in content["outputs"]),
-        )
-    except (TypeError, KeyError, AttributeError) as error:
+        program = _program(content)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"program: malformed: {error}") from None
     return verify(program)
+
+
+def _program(content: dict[str, Any]) -> Program:
+    return Program(
+        inputs=tuple(Input(_string(name), role, _type(dtype, shape)) for name, role, dtype, shape in content["inputs"]),
+        constants=tuple(Constant(_type(dtype, shape), _bytes(raw)) for dtype, shape, raw in content["constants"]),
+        nodes=tuple(
+            Node(_string(op), tuple(operands), _attributes(attributes)) for op, operands, attributes in content["nodes"]
+        ),
+        outputs=tuple(Output(_string(name), role, value) for name, role, value in content["outputs"]),
+    )
 
 
 def _require_format(content: Any) -> None:
@@ -93,16 +97,20 @@ def _type_to_list(type_: TensorType) -> list[Any]:
 
 def _type(dtype: Any, shape: Any) -> TensorType:
     if dtype not in DTYPES or not isinstance(shape, list):
-        raise ValueError(
-            f"program: got type {dtype!r} {shape!r}, want a dtype of {', '.join(DTYPES)} and a list of sizes"
-        )
+        raise ValueError(f"got type {dtype!r} {shape!r}, want a dtype of {', '.join(DTYPES)} and a list of sizes")
     return TensorType(dtype, tuple(shape))
 
 
 def _bytes(raw: Any) -> bytes:
     if not isinstance(raw, bytes):
-        raise ValueError(f"program: got a constant of {type(raw).__name__}, want bytes")
+        raise ValueError(f"got a constant of {type(raw).__name__}, want bytes")
     return raw
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"got {value!r:.40}, want a name")
+    return value
 
 
 def _attributes_to_map(attributes: Any) -> dict[str, Any]:

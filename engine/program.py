@@ -171,7 +171,8 @@ def _verify_outputs(program: Program, types: tuple[TensorType, ...]) -> None:
     before = [(value.name, value.type) for value in program.inputs_of("state")]
     after = [(value.name, types[value.value]) for value in program.outputs_of("state")]
     if before != after:
-        place = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(after))
+        differs = (i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
+        place = next(differs, min(len(before), len(after)))
         shown = [f"{slots[place][0]} {slots[place][1]}" if place < len(slots) else "none" for slots in (before, after)]
         raise ValueError(f"program: state output {place} is {shown[1]}, want {shown[0]}: as the state inputs, in order")
 
