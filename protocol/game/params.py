@@ -1,0 +1,129 @@
+"""What is fixed before a game begins: the terms of a job, the law it runs under, and the limits of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from protocol.game.rules import Rule, require
+
+ARITIES = (2, 4, 8, 16, 32)
+MAX_INTEGER = 2**63 - 1
+MAX_PERIOD_S = 2**32
+MAX_CLAIMS_AHEAD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything of a job that decides money and time; frozen with the job. Money in units, time in seconds.
+
+    price:               for all steps; a claim is paid in proportion to its steps when it is final
+    solver_bond:         locked by a bid
+    challenge_bond:      locked by a challenge; challenge_bond_rise is added per challenge that the claim already has
+    abandon_fee:         from the bond of a solver that stops, to the submitter
+    segment:             the most steps of one claim; claims_ahead: claims that may wait for finality at once
+    arity:               children a row
+    clock_s:             a party's whole thinking time in a game; move_period_s: the most for one move
+    level_extension_s:   added to both clocks when a level is entered
+    """
+
+    price: int
+    solver_bond: int
+    challenge_bond: int
+    challenge_bond_rise: int
+    abandon_fee: int
+    segment: int
+    claims_ahead: int
+    arity: int
+    bid_period_s: int
+    claim_period_s: int
+    reveal_period_s: int
+    challenge_period_s: int
+    clock_s: int
+    move_period_s: int
+    level_extension_s: int
+
+
+def require_terms(terms: Terms) -> None:
+    """Refuse terms under which some state has no exit, some payment no cover, or some clock no time."""
+    for item in fields(terms):
+        value = getattr(terms, item.name)
+        require(type(value) is int and 0 <= value <= MAX_INTEGER, Rule.TERMS, item.name)
+        require(not item.name.endswith("_s") or 1 <= value <= MAX_PERIOD_S, Rule.TERMS, item.name)
+    require(terms.price >= 1, Rule.TERMS, "price")
+    require(terms.solver_bond >= 2, Rule.TERMS, "solver_bond")
+    require(terms.challenge_bond >= 2, Rule.TERMS, "challenge_bond")
+    require(terms.abandon_fee <= terms.solver_bond, Rule.TERMS, "abandon_fee exceeds solver_bond")
+    require(terms.arity in ARITIES, Rule.TERMS, "arity")
+    require(terms.segment >= 1, Rule.TERMS, "segment")
+    require(1 <= terms.claims_ahead <= MAX_CLAIMS_AHEAD, Rule.TERMS, "claims_ahead")
+    require(terms.move_period_s <= terms.clock_s, Rule.TERMS, "move_period_s exceeds clock_s")
+    require(terms.level_extension_s <= terms.clock_s, Rule.TERMS, "level_extension_s exceeds clock_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One entry of a step's trace before which two parties agree: what the referee is asked about.
+
+    start: the state root before the step, agreed
+    root:  the step root of one party; every leaf of it before `entry` is agreed
+    """
+
+    start: bytes
+    step: int
+    entry: int
+    root: bytes
+
+
+class Law(Protocol):
+    """What a job computes, as far as the game needs to know."""
+
+    @property
+    def start(self) -> bytes:
+        """The root of the state before the first step."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        ...
+
+    @property
+    def interval(self) -> int:
+        """Steps between two committed states; the last interval may be shorter."""
+        ...
+
+    @property
+    def entries(self) -> int:
+        """The number of leaves of a step's trace."""
+        ...
+
+    def leaf(self, entry: int, value: bytes) -> bytes:
+        """The leaf hash of a step's entry whose root is `value`."""
+        ...
+
+    def decide(self, point: Point, witness: bytes) -> bytes:
+        """The true root of an entry, computed from agreed values only. Total: a root, or Refused."""
+        ...
+
+    def name(self, entry: int) -> str:
+        """What stands at an entry, for a reader."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The limits of one service.
+
+    domain:   signatures bind it, so that a message to one service is worthless at another
+    operator: the address that moves money in
+    supply:   all the money there will be
+    law_of:   (job bytes, program bytes) -> Law; a ValueError for anything invalid
+    """
+
+    domain: str
+    operator: str
+    law_of: Callable[[bytes, bytes], Law]
+    supply: int = MAX_INTEGER
+    max_witness_bytes: int = 2**26

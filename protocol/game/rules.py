@@ -1,0 +1,81 @@
+"""Every reason for which a message is refused. Refusing leaves the state as it was; tests hold one case for each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """A rule of the game, and what it demands."""
+
+    # any message
+    MALFORMED = "a message is canonical CBOR with exactly the fields of its kind, each within its bounds"
+    SIGNATURE = "a message is signed by its sender, over this domain, with a low s"
+    TIME_FORWARD = "time never runs backwards"
+    MESSAGE_DEADLINE = "a message arrives no later than the deadline it names"
+    MOVE_NUMBER = "messages of one sender are numbered 0, 1, 2, ... in the accounts, jobs and claims, and in each game"
+    ID_REUSED = "a message id is used for one content only"
+    SCOPE = "a message names the job and the game that it is about, and no other"
+    # money
+    OPERATOR_ONLY = "only the operator moves money in from outside"
+    AMOUNT = "an amount is an integer from 1 to 2^63 - 1"
+    FUNDS = "nobody spends more than the account holds; what is locked is not in the account"
+    SAME_ACCOUNT = "a transfer has two different accounts"
+    RESERVE_NEW = "a reservation's id is used once"
+    RESERVE_OPEN = "a reservation is resolved once"
+    RESERVE_COVERS = "no more is paid from a reservation than it holds"
+    # jobs
+    TERMS = "the terms of a job are within their bounds"
+    JOB_CONTENT = "the job and its program are valid, and the job names this program"
+    JOB_EXISTS = "the job exists"
+    JOB_POSTED = "bids are placed and accepted while the job is posted"
+    JOB_RUNNING = "claims are made while the job is running"
+    BID_PRICE = "a bid is no higher than the posted price"
+    BID_ONCE = "a solver bids once, and not for its own job"
+    BID_EXISTS = "the accepted bid exists"
+    SUBMITTER_ONLY = "only the submitter accepts a bid"
+    SOLVER_ONLY = "only the job's solver claims"
+    # claims
+    CLAIM_RANGE = "a claim goes on where the last one ended, by whole intervals, no longer than a segment"
+    CLAIM_WINDOW = "no more claims than agreed wait for their challenge period at once"
+    CLAIM_SEALED = "roots are revealed after they were committed, one commitment at a time"
+    CLAIM_REVEAL = "the revealed roots and salt are those of the commitment"
+    CLAIM_LEAVES = "a claim holds one root per committed interval, and its first leaf is where the last claim ended"
+    CLAIM_EXISTS = "the claim exists"
+    CLAIM_OPEN = "a claim is challenged within its challenge period"
+    CHALLENGE_SELF = "a solver does not challenge its own claim"
+    CHALLENGE_ONCE = "one challenger has one open commitment per claim, and one game per interval of it"
+    CHALLENGE_SEALED = "a challenge is revealed after it was committed"
+    CHALLENGE_REVEAL = "the revealed challenge and salt are those of the commitment"
+    CHALLENGE_INDEX = "a challenge names an interval of the claim"
+    CHALLENGE_DIFFERS = "a challenger's root differs from the claim's"
+    # disputes
+    GAME_EXISTS = "the game exists"
+    GAME_OPEN = "a finished game takes no further move"
+    PARTY = "only the solver and the challenger enter a level; rows and openings name one of the two"
+    STAGE = "a move is of the kind that the game waits for"
+    MOVE_ONCE = "a party's move is made once a round"
+    ROOT_ONCE = "a party has one root per claim and path, in all games"
+    VALUE = "on entering a level a party shows the value of its own leaf above"
+    START = "the agreed start is the leaf before the first difference"
+    FIRST_LEAF = "the first leaf of a level is the agreed start"
+    LAST_LEAF = "the last leaf of a level is the party's own value above"
+    ROW_LENGTH = "a row has the number of children that the size and the arity give"
+    ROW = "a row hashes to the node that it unfolds"
+    WITNESS_SIZE = "a witness is no larger than agreed"
+    WITNESS = "a witness is canonical and holds exactly the openings that the entry needs"
+    OPENING = "an opened value stands in the commitment that both parties agree on"
+
+
+class Refused(Exception):
+    """A message broke a rule; nothing changed."""
+
+    def __init__(self, rule: Rule, detail: str = "") -> None:
+        super().__init__(f"{rule.name}: {rule.value}" + (f" ({detail})" if detail else ""))
+        self.rule = rule
+
+
+def require(condition: object, rule: Rule, detail: str = "") -> None:
+    """Refuse unless the condition holds."""
+    if not condition:
+        raise Refused(rule, detail)

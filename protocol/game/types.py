@@ -1,0 +1,238 @@
+"""The state of the game: jobs, claims, disputes, money, and which moves were made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from engine.encoding import to_canonical
+from engine.merkle import leaf_hash, root_of
+from protocol.game.ledger import Ledger, opened
+from protocol.game.params import Params, Terms
+from protocol.game.rules import Rule, require
+
+SOLVER, CHALLENGER = 0, 1
+PARTIES = ("solver", "challenger")
+INTERVAL, STEP = 0, 1
+LEVELS = ("interval", "step")
+HASHED_ABOVE = 256
+
+
+class JobStatus(StrEnum):
+    POSTED = "posted"
+    RUNNING = "running"
+    CLOSING = "closing"  # the solver stopped; its claims run on to their end
+    DONE = "done"
+    ABANDONED = "abandoned"
+    REFUTED = "refuted"
+    VOID = "void"  # nobody bid
+
+
+class ClaimStatus(StrEnum):
+    OPEN = "open"
+    FINAL = "final"
+    REJECTED = "rejected"
+    VOID = "void"
+
+
+class Stage(StrEnum):
+    ENTER = "enter"
+    NARROW = "narrow"
+    OPEN = "open"
+    DONE = "done"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    solver: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A commitment that waits for its reveal. key, order: of a challenge's bond, and among the claim's challenges."""
+
+    sender: str
+    commitment: bytes
+    deadline: int
+    first: int = 0
+    last: int = 0
+    key: str = ""
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A posted job. deadline: when the bidding, or the time for the next claim, ends."""
+
+    id: bytes
+    submitter: str
+    terms: Terms
+    job: bytes
+    program: bytes
+    status: JobStatus
+    deadline: int
+    tip: bytes
+    bids: tuple[Bid, ...] = ()
+    solver: str = ""
+    price: int = 0
+    claimed_to: int = 0
+    final_to: int = 0
+    claims: tuple[bytes, ...] = ()
+    sealed: Sealed | None = None
+
+    @property
+    def escrow(self) -> str:
+        return f"escrow:{self.id.hex()}"
+
+    def bond(self, solver: str) -> str:
+        return f"bond:{self.id.hex()}:{solver}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Roots that a solver stands for: the program leads from each leaf to the next. ends: of the challenge period."""
+
+    id: bytes
+    job: bytes
+    solver: str
+    first: int
+    last: int
+    roots: tuple[bytes, ...]
+    ends: int
+    status: ClaimStatus = ClaimStatus.OPEN
+    sealed: tuple[Sealed, ...] = ()
+    games: tuple[bytes, ...] = ()
+    bonds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One party in a game.
+
+    node:  the hash of the party's subtree that holds the first difference
+    root:  over its leaves at this level, once it entered; above: its root one level up
+    row:   the children of node, once it gave them this round
+    since: when its clock began to run; None while it owes nothing
+    """
+
+    party: str
+    node: bytes
+    clock: int
+    since: int | None
+    root: bytes | None = None
+    above: bytes | None = None
+    row: tuple[bytes, ...] | None = None
+
+    def due(self, terms: Terms) -> int | None:
+        """When silence loses."""
+        return None if self.since is None else self.since + min(self.clock, terms.move_period_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """A dispute between a claim's solver and one challenger about one interval.
+
+    rival:       the challenger's root for leaf index + 1 of the claim; order: of its commitment among the claim's
+    start:       the state root before the range in question, once it is known
+    step:        the first step of that range; at level `step`, the step itself
+    path:        the interval, and at level `step` the step's place in it; above: the number of leaves one level up
+    first, size: of the range of leaves that still holds the first difference, at this level
+    wrong:       in the end, whether the solver, and whether the challenger, was proven wrong
+    """
+
+    id: bytes
+    job: bytes
+    claim: bytes
+    index: int
+    rival: bytes
+    level: int
+    stage: Stage
+    step: int
+    sides: tuple[Side, Side]
+    start: bytes | None
+    bond: str
+    order: int = 0
+    above: int = 0
+    first: int = 0
+    size: int = 0
+    path: tuple[int, ...] = ()
+    rounds: int = 0
+    wrong: tuple[bool, bool] = (False, False)
+    truth: bytes | None = None
+    reason: str = ""
+
+    @property
+    def open(self) -> bool:
+        return self.stage in (Stage.ENTER, Stage.NARROW, Stage.OPEN)
+
+    def side_of(self, party: str) -> int:
+        """0 for the solver, 1 for the challenger."""
+        parties = [side.party for side in self.sides]
+        require(party in parties, Rule.PARTY)
+        return parties.index(party)
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything the game knows. moves: the next move number of (sender, game); roots: of (claim, path, party)."""
+
+    now: int
+    ledger: Ledger
+    jobs: Mapping[bytes, Job] = field(default_factory=dict)
+    claims: Mapping[bytes, Claim] = field(default_factory=dict)
+    games: Mapping[bytes, Game] = field(default_factory=dict)
+    moves: Mapping[tuple[str, bytes], int] = field(default_factory=dict)
+    roots: Mapping[tuple[bytes, tuple[int, ...], str], bytes] = field(default_factory=dict)
+
+    def next_move(self, sender: str, game: bytes) -> int:
+        return self.moves.get((sender, game), 0)
+
+    def with_job(self, job: Job) -> State:
+        return replace(self, jobs={**self.jobs, job.id: job})
+
+    def with_claim(self, claim: Claim) -> State:
+        return replace(self, claims={**self.claims, claim.id: claim})
+
+    def with_game(self, game: Game) -> State:
+        return replace(self, games={**self.games, game.id: game})
+
+
+def first_state(params: Params) -> State:
+    """The state before any message."""
+    return State(0, opened(params.supply))
+
+
+def claim_id(job: bytes, first: int, last: int, roots: tuple[bytes, ...]) -> bytes:
+    """Binds the job and the whole content of a claim."""
+    return hashlib.sha256(
+        to_canonical(["claim", job, first, last, root_of([leaf_hash(root) for root in roots])])
+    ).digest()
+
+
+def game_id(claim: bytes, index: int, challenger: str) -> bytes:
+    """Binds the claim, the interval and the challenger."""
+    return hashlib.sha256(to_canonical(["game", claim, index, challenger])).digest()
+
+
+def state_hash(state: State) -> bytes:
+    """SHA-256 over the canonical bytes of a whole state; two coordinators with one log have one hash."""
+    return hashlib.sha256(to_canonical(_plain(state))).digest()
+
+
+def _plain(value: Any) -> Any:
+    """A state in lists, integers, strings and bytes; maps in the order of their keys' bytes."""
+    if is_dataclass(value):
+        return [_plain(getattr(value, item.name)) for item in fields(value)]
+    if isinstance(value, Mapping):
+        pairs = [[_plain(key), _plain(item)] for key, item in value.items()]
+        return sorted(pairs, key=lambda pair: to_canonical(pair[0]))
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes) and len(value) > HASHED_ABOVE:
+        return ["sha256", hashlib.sha256(value).digest()]
+    return str(value) if isinstance(value, StrEnum) else value

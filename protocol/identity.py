@@ -1,0 +1,133 @@
+"""Who speaks: a secp256k1 key, and signatures over EIP-712 typed messages that bind everything a message means."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import SignableMessage, encode_typed_data
+from eth_account.signers.local import LocalAccount
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
+
+from engine.encoding import from_canonical, to_canonical
+from protocol.game.messages import Message, message_from_bytes
+from protocol.game.rules import Refused, Rule, require
+
+SIGNATURE_SIZE = 65
+HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+TYPES = {
+    "EIP712Domain": [{"name": "name", "type": "string"}, {"name": "version", "type": "string"}],
+    "Message": [
+        {"name": "sender", "type": "address"},
+        {"name": "job", "type": "bytes32"},
+        {"name": "game", "type": "bytes32"},
+        {"name": "move", "type": "uint64"},
+        {"name": "deadline", "type": "uint64"},
+        {"name": "kind", "type": "string"},
+        {"name": "body", "type": "bytes32"},
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A message with its sender's signature. On the wire: canonical CBOR of [message bytes, signature]."""
+
+    message: Message
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return to_canonical([self.message.to_bytes(), self.signature])
+
+
+def signed_from_bytes(data: bytes) -> Signed:
+    """The signed message of canonical bytes; refused for anything else. The signature is not checked here."""
+    try:
+        content = from_canonical(data, "signed message")
+    except ValueError as error:
+        raise Refused(Rule.MALFORMED, str(error)) from None
+    require(isinstance(content, list) and len(content) == 2, Rule.MALFORMED, "want [message, signature]")
+    require(all(isinstance(item, bytes) for item in content), Rule.MALFORMED, "want [message, signature]")
+    return Signed(message_from_bytes(content[0]), content[1])
+
+
+def typed_data(message: Message, domain: str) -> dict[str, Any]:
+    """What a wallet shows and signs (EIP-712). body: the hash of the canonical bytes of kind and content."""
+    return {
+        "types": TYPES,
+        "primaryType": "Message",
+        "domain": {"name": domain, "version": "1"},
+        "message": {
+            "sender": message.sender,
+            "job": message.job,
+            "game": message.game,
+            "move": message.move,
+            "deadline": message.deadline,
+            "kind": message.kind,
+            "body": message.body_hash,
+        },
+    }
+
+
+def _signable(message: Message, domain: str) -> SignableMessage:
+    return encode_typed_data(full_message=typed_data(message, domain))
+
+
+class Identity:
+    """A key that signs."""
+
+    def __init__(self, account: LocalAccount) -> None:
+        self._account = account
+        self.address = str(account.address).lower()
+
+    @classmethod
+    def create(cls) -> Identity:
+        """A new key from the system's randomness."""
+        return cls(Account.create())
+
+    @classmethod
+    def of_key(cls, key: bytes) -> Identity:
+        """The identity of a 32-byte secret."""
+        return cls(Account.from_key(key))
+
+    @classmethod
+    def load(cls, path: str | Path, password: str) -> Identity:
+        """The identity of a keystore file; a ValueError for a wrong password."""
+        return cls.of_key(bytes(Account.decrypt(Path(path).read_text(), password)))
+
+    def save(self, path: str | Path, password: str) -> None:
+        """Write a keystore file (Web3 Secret Storage, scrypt) that only the owner may read; an existing one stays."""
+        content = json.dumps(Account.encrypt(self._account.key, password))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+
+    def secret(self, about: bytes) -> bytes:
+        """32 bytes that only this key can compute: the salt of a commitment, the same again after a restart."""
+        return hmac.new(bytes(self._account.key), b"isobit salt" + about, hashlib.sha256).digest()
+
+    def sign(self, message: Message, domain: str) -> Signed:
+        """The message with this key's signature."""
+        if message.sender != self.address:
+            raise ValueError(f"sign: the message is from {message.sender}, this key is {self.address}")
+        return Signed(message, bytes(self._account.sign_message(_signable(message, domain)).signature))
+
+
+def require_signature(signed: Signed, domain: str) -> None:
+    """Refuse unless the sender signed this message over this domain, with the lower of the two possible s."""
+    signature = signed.signature
+    require(len(signature) == SIGNATURE_SIZE and signature[64] in (27, 28), Rule.SIGNATURE, "form")
+    require(0 < int.from_bytes(signature[32:64], "big") <= HALF_ORDER, Rule.SIGNATURE, "high s")
+    try:
+        signer = Account.recover_message(_signable(signed.message, domain), signature=signature)
+    except (BadSignature, ValidationError, ValueError) as error:
+        raise Refused(Rule.SIGNATURE, str(error)) from None
+    require(str(signer).lower() == signed.message.sender, Rule.SIGNATURE, "another signer")

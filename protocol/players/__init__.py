@@ -1,0 +1,1 @@
+"""Who plays: honest players, and the dishonest ones that tests and the demonstration need."""

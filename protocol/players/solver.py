@@ -1,0 +1,87 @@
+"""The honest solver: bids, claims what its run gave, and answers every challenge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocol.game.claims import claim_leaves
+from protocol.game.jobs import NEVER, may_claim
+from protocol.game.messages import CommitClaim, PlaceBid, RevealClaim, claim_seal
+from protocol.game.params import Law
+from protocol.game.types import Job, JobStatus
+from protocol.identity import Identity
+from protocol.players.player import Player
+from protocol.players.trace import ProgramTrace, Trace
+from protocol.service.coordinator import Coordinator, Receipt
+
+
+class Solver(Player):
+    """Bids for the jobs that its trace is of (at `price`, or at the posted price) and sees them through."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        coordinator: Coordinator,
+        job_folder: str | Path | None = None,
+        run_folder: str | Path | None = None,
+        *,
+        backend: str = "native",
+        threads: int = 1,
+        price: int | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        if trace is None:
+            if job_folder is None:
+                raise ValueError("solver: got neither a job folder nor a trace")
+            trace = ProgramTrace(job_folder, run_folder, backend, threads)
+        super().__init__(identity, coordinator, trace)
+        self.price = price
+
+    def next_messages(self) -> list[Receipt]:
+        """A bid, a commitment, a reveal or an answer: whatever comes next."""
+        receipts = []
+        for job in self.own_jobs():
+            receipts += self._on_job(job)
+        return receipts + self.answer_games()
+
+    def _on_job(self, job: Job) -> list[Receipt]:
+        if job.status is JobStatus.POSTED:
+            return self._bid(job)
+        if job.status is not JobStatus.RUNNING or job.solver != self.address:
+            return []
+        law = self.coordinator.params.law_of(job.job, job.program)
+        if job.sealed is not None:
+            return self._reveal(job, law, job.sealed.first, job.sealed.last)
+        return self._commit(job, law)
+
+    def _bid(self, job: Job) -> list[Receipt]:
+        price = job.terms.price if self.price is None else self.price
+        known = self.address in [bid.solver for bid in job.bids]
+        if known or price > job.terms.price or self.coordinator.balance(self.address) < job.terms.solver_bond:
+            return []
+        return [self.send(PlaceBid(price), job.id)]
+
+    def _commit(self, job: Job, law: Law) -> list[Receipt]:
+        if job.deadline == NEVER or not may_claim(self.coordinator.state, job):
+            return []
+        first, last = job.claimed_to, self._segment_end(job, law)
+        if last <= first or self.trace.last_step() < last:
+            return []
+        roots = self._roots(law, first, last)
+        seal = claim_seal(self.address, job.id, first, last, roots, self._salt(job, first))
+        return [self.send(CommitClaim(first, last, seal), job.id)]
+
+    def _segment_end(self, job: Job, law: Law) -> int:
+        """As far as one claim may go: a segment, in whole intervals, or to the job's last step."""
+        last = min(job.claimed_to + job.terms.segment, law.steps)
+        return last if last == law.steps else last // law.interval * law.interval
+
+    def _roots(self, law: Law, first: int, last: int) -> tuple[bytes, ...]:
+        steps = [min(first + index * law.interval, last) for index in range(claim_leaves(law, first, last))]
+        return tuple(self.trace.state_root(step) for step in steps)
+
+    def _salt(self, job: Job, first: int) -> bytes:
+        return self.salt(b"claim", job.id, first)
+
+    def _reveal(self, job: Job, law: Law, first: int, last: int) -> list[Receipt]:
+        return [self.send(RevealClaim(self._roots(law, first, last), self._salt(job, first)), job.id)]

@@ -1,0 +1,1 @@
+"""The coordinator: the signed message log, and the state that follows from it."""
