@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from engine.program import RESERVED_SLOTS, SCALAR_INT64, Program, verify
 from engine.state import Slot, StateHasher, commit, require_canonical
 from engine.store import Checkpoint, Store
 from kernels.types import NUMPY_DTYPE, TensorType, type_of
+
+if TYPE_CHECKING:
+    from engine.trace import TracedJob
 
 Array = np.ndarray
 FORMAT = "isobit-job-1"
@@ -198,6 +202,24 @@ def write_job(
 
     write_folder(Path(folder), fill)
     return job
+
+
+def store_traced(folder: str | Path, traced: TracedJob, backend: str = "native", threads: int = 1) -> JobFolder:
+    """Write the job folder of a traced job, whole or not at all, and open it."""
+    write_job(
+        folder,
+        traced.program,
+        traced.start_state,
+        traced.fields,
+        traced.schedule,
+        seed=traced.seed,
+        steps=traced.steps,
+        batch_size=traced.batch_size,
+        interval=traced.interval,
+        backend=backend,
+        threads=threads,
+    )
+    return open_job(folder, backend, threads)
 
 
 def open_job(folder: str | Path, backend: str = "native", threads: int = 1) -> JobFolder:

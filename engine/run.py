@@ -1,4 +1,4 @@
-"""The folder of a run: `run.cbor roots.log metrics.log checkpoints/ chunks/`, and who may write it."""
+"""The folder of a run: `run.cbor roots.log metrics.log checkpoints/ chunks/`, a link to its job, and who may write it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from kernels.types import NUMPY_DTYPE
 Array = np.ndarray
 FORMAT = "isobit-run-1"
 LOCK = ".lock"
+JOB_LINK = "job"
 
 
 class RunFolder:
@@ -36,6 +37,14 @@ class RunFolder:
             raise ValueError(f"run: {self.folder}/run.cbor is no run's, want the fields format, job, metrics")
         self.job_id: bytes = content["job"]
         self.metric_dtypes: dict[str, np.dtype] = {name: NUMPY_DTYPE[dtype] for name, dtype in content["metrics"]}
+
+    @property
+    def job_folder(self) -> Path:
+        """Where the job's folder was when the run began; a ValueError where it is gone."""
+        link = self.folder / JOB_LINK
+        if not link.is_dir():
+            raise ValueError(f"run: {link} leads to no job folder, want a link to the folder of job {self.job_id.hex()}")
+        return link.resolve()
 
     @property
     def roots_log(self) -> RecordLog:
@@ -114,6 +123,7 @@ def writing(folder: str | Path, job: JobFolder) -> Iterator[RunFolder]:
             raise ValueError(f"run: another process is writing {folder}") from None
         if not (folder / "run.cbor").exists():
             _start(folder, job)
+        _link_job(folder, job)
         yield open_run(folder, job)
     finally:
         os.close(lock)
@@ -126,6 +136,13 @@ def _start(folder: Path, job: JobFolder) -> None:
     metrics = [[name, dtype] for name, dtype in metric_dtypes(job.program).items()]
     write_file(folder / "run.cbor", to_canonical({"format": FORMAT, "job": job.id, "metrics": metrics}))
     sync(folder.parent)
+
+
+def _link_job(folder: Path, job: JobFolder) -> None:
+    link = folder / JOB_LINK
+    if not link.is_dir():
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(job.folder.resolve(), folder.resolve()), target_is_directory=True)
 
 
 def metric_dtypes(program: Program) -> dict[str, str]:

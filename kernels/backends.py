@@ -14,9 +14,9 @@ from kernels.group import Group
 from kernels.hashing import LEAF_SIZE, Data, as_bytes
 from kernels.spec.operator import Array, Attributes
 from kernels.spec.rounding import INFINITY_BITS, maxima
-from kernels.types import CANONICAL_NAN, type_of
+from kernels.types import CANONICAL_NAN, TensorType, type_of
 
-NAMES = ("native", "portable", "spec")
+NAMES = ("native", "portable", "spec", "triton")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Backend:
     leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
     compile_group: (Group) -> a function of (inputs, threads) that gives the group's outputs; None where the backend
                    runs one operator at a time
+    prepare:       (op, operand types, attributes) -> a function of (inputs, threads) that does less per call than run;
+                   None where the backend has no such thing
     """
 
     name: str
@@ -39,6 +41,7 @@ class Backend:
     subtree_roots: Callable[..., list[bytes]]
     leaf_hashes: Callable[..., bytes]
     compile_group: Callable[[Group], Callable[[Sequence[Array], int], list[Array]]] | None = None
+    prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[[list[Array], int], Array]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -100,7 +103,7 @@ def check_bits(op: str, position: int, x: Array) -> None:
 
 
 def _load_native() -> Backend:
-    native, module = import_module("kernels.native"), import_module("kernels._native")
+    native, module = import_module("kernels.native"), import_module("kernels.native_library").library
     compile_group = import_module("kernels.native_group").compile_group
 
     def tree_root(data: Data, threads: int = 1) -> bytes:
@@ -112,7 +115,8 @@ def _load_native() -> Backend:
     def leaf_hashes(data: Data, threads: int = 1) -> bytes:
         return module.leaf_hashes(as_bytes(data), LEAF_SIZE, threads)
 
-    return Backend("native", native.run, native.group_maxima, tree_root, subtree_roots, leaf_hashes, compile_group)
+    hashes = (tree_root, subtree_roots, leaf_hashes)
+    return Backend("native", native.run, native.group_maxima, *hashes, compile_group, native.prepare)
 
 
 def _load_portable() -> Backend:
@@ -128,10 +132,18 @@ def _numpy_maxima(x: Array, axes: tuple[int, ...], threads: int = 1) -> Array:
     return maxima(x, axes)
 
 
+def _load_triton() -> Backend:
+    import_module("triton")  # before torch, whose import takes seconds
+    triton = import_module("kernels.triton")
+    triton.device()
+    return Backend("triton", triton.run, triton.maxima, *HASHES)
+
+
 HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)
-LOADERS = {"native": _load_native, "portable": _load_portable, "spec": _load_spec}
+LOADERS = {"native": _load_native, "portable": _load_portable, "spec": _load_spec, "triton": _load_triton}
 WANTED = {
     "native": "build it with `pip install .` and a C++17 compiler",
     "portable": "install numba",
     "spec": "install NumPy",
+    "triton": "install torch and triton on a machine with an NVIDIA GPU",
 }

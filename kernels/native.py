@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-import kernels._native as _native
 from kernels import spec
+from kernels.native_library import library as _native
 from kernels.spec.operator import WIDTHS, Array, Attributes
 from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
 
@@ -29,6 +29,15 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
         return _layout(op, inputs[0], attributes, threads)
     flat, dtype, shape = _plan(op, tuple((x.dtype, x.shape) for x in inputs), freeze(attributes))
     return _native.run(op, list(inputs), flat, dtype, shape, threads, out)
+
+
+def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Callable[[list[Array], int], Array]:
+    """A function of (inputs, threads) that is `run` with everything done that only types and attributes decide."""
+    if spec.is_layout(op):
+        return lambda inputs, threads: _layout(op, inputs[0], attributes, threads)
+    result, native_run = spec.infer(op, types, attributes), _native.run
+    flat, dtype, shape = flatten(op, attributes), DTYPES.index(result.dtype), result.shape
+    return lambda inputs, threads: native_run(op, inputs, flat, dtype, shape, threads)
 
 
 def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:

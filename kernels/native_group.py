@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kernels import _native
 from kernels.group import SPREAD, Group, Step
+from kernels.native_library import library as _native
 from kernels.spec.operator import Array
 from kernels.types import DTYPES, NUMPY_DTYPE
 

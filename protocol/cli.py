@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from engine.run import RunFolder
 from kernels import backends
-from protocol.progress import Progress
+from protocol import show
+from protocol.progress import ProgressLine
 
-if TYPE_CHECKING:
-    from engine.train import RunFolder
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+Commands = argparse._SubParsersAction  # of argparse, which has no public name for it
 
 BAD_INPUT = 2
 DIFFERENT = 1
@@ -129,7 +128,7 @@ def _add_trace(commands: Commands) -> None:
     parser.add_argument("job", type=Path, metavar="JOB.py", help="the submitter's own file; it is executed")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the job folder to write; must not exist")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a name of JOB.py before it runs"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a name before JOB.py runs"
     )
 
 
@@ -138,17 +137,17 @@ def _trace(options: argparse.Namespace) -> int:
 
     settings = dict(_setting(text) for text in options.set)
     folder = job.store_traced(options.output, trace.trace_job(options.job, settings))
-    print(f"job      {folder.job.id.hex()}")
-    print(f"program  {folder.job.program.hex()}  {len(folder.program.nodes)} nodes")
-    print(f"state    {folder.job.start_state.hex()}")
-    print(f"steps    {folder.job.steps}")
+    print(show.job_summary(folder))
     return 0
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _setting(text: str) -> tuple[str, int | float | str]:
     name, separator, value = text.partition("=")
     if not separator or not name.isidentifier():
         raise ValueError(f"--set: got {text!r}, want NAME=VALUE")
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, number(value)
     return name, value
 
 
@@ -156,82 +155,63 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _add_train(commands: Commands) -> None:
-    parser = _command(commands, "train", _train, "Trains a job, committing every state, in a new run folder.")
+    parser = _command(
+        commands, "train", _train, "Trains a job in a run folder, committing to its states; resumes a run."
+    )
     parser.add_argument("job", type=Path, help="a job folder, as `isobit trace` writes it")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        help="the run folder; an unfinished one is resumed with `isobit resume`",
-    )
-    parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
-    parser.add_argument(
-        "--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)"
-    )
-    _add_machine(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
+    _add_advance(parser)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from engine import train
-
-    run = train.start(options.job, options.output)
-    return _advance(run, options)
+    return _advance(options.job, options.output, options)
 
 
 def _add_resume(commands: Commands) -> None:
     parser = _command(commands, "resume", _resume, "Goes on with an interrupted run, to the same bits.")
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--until", type=_natural, help="stop after this step (default: the job's last)")
-    parser.add_argument(
-        "--checkpoint-every", type=_positive, default=50, help="steps between checkpoints (default: 50)"
-    )
-    _add_machine(parser)
+    _add_advance(parser)
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from engine import train
-
-    return _advance(train.open_run(options.run), options)
+    return _advance(RunFolder(options.run).job_folder, options.run, options)
 
 
-def _advance(run: RunFolder, options: argparse.Namespace) -> int:
-    from engine import train
+def _add_advance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--until", type=_natural, help="the number of steps to stop after (default: the job's)")
+    parser.add_argument("--checkpoint-every", type=_positive, help="steps between checkpoints (default: 20 a run)")
+    _add_machine(parser)
 
-    with Progress(run.job.steps) as progress:
-        train.advance(
-            run,
-            backend=options.backend,
-            threads=options.threads,
-            until=options.until,
-            checkpoint_every=options.checkpoint_every,
-            progress=progress,
-        )
-    step, root = run.last_root()
-    print(f"step {step}  state root {root.hex()}")
+
+def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
+    from engine.train import train
+
+    with ProgressLine() as line:
+        end = train(job, run, options.backend, options.threads, options.until, options.checkpoint_every, line)
+    step, root = max(RunFolder(run).roots().items())
+    print(f"steps done {end.step} of {end.steps}, state root after {step}: {root.hex()}")
     return 0
 
 
 def _add_check(commands: Commands) -> None:
-    parser = _command(
-        commands, "check", _check, "Runs a range of steps again and compares every root with a run folder's."
-    )
+    parser = _command(commands, "check", _check, "Runs a range of steps again and compares every root with the run's.")
     parser.add_argument("run", type=Path, help="the run folder to check")
-    parser.add_argument("--first", type=_natural, default=0, help="first step to run again (default: 0)")
-    parser.add_argument("--last", type=_natural, help="the step to stop before (default: the run's last)")
+    parser.add_argument("--first", type=_natural, default=0, help="the number of steps to begin after (default: 0)")
+    parser.add_argument("--last", type=_natural, help="the number of steps to end after (default: all of the run's)")
     _add_machine(parser)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from engine import train
+    from engine.replay import check
 
-    run = train.open_run(options.run)
-    with Progress(run.job.steps) as progress:
-        report = train.check(
-            run, options.first, options.last, backend=options.backend, threads=options.threads, progress=progress
-        )
-    print(report)
-    return 0 if report.equal else DIFFERENT
+    run = RunFolder(options.run)
+    last = max(run.roots(), default=0) if options.last is None else options.last
+    found = check(run.job_folder, options.run, options.first, last, options.backend, options.threads)
+    if found is None:
+        print(f"equal: every state root from step {options.first} to {last} on {options.backend}")
+        return 0
+    print(f"different: after step {found.step} the run's root is {found.want.hex()}, a replay's {found.got.hex()}")
+    return DIFFERENT
 
 
 # show, export
@@ -241,12 +221,10 @@ def _add_show(commands: Commands) -> None:
     parser = _command(
         commands, "show", _show, "Shows a program (one node a line), a job, a run, a checkpoint or a claim."
     )
-    parser.add_argument("path", type=Path, help="a job folder, a run folder, or a .cbor file in one")
+    parser.add_argument("path", type=Path, help="a job folder, a run folder, or a .cbor file of one")
 
 
 def _show(options: argparse.Namespace) -> int:
-    from protocol import show
-
     sys.stdout.write(show.text_of(options.path))
     return 0
 
@@ -255,14 +233,22 @@ def _add_export(commands: Commands) -> None:
     parser = _command(commands, "export", _export, "Writes a checkpoint of a run as one safetensors file.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
-    parser.add_argument("--step", type=_natural, help="the checkpoint's step (default: the last)")
+    parser.add_argument("--step", type=_natural, help="the checkpoint's number of steps (default: the last)")
 
 
 def _export(options: argparse.Namespace) -> int:
-    from engine import train
+    from engine.files import write_arrays
+    from engine.job import open_job
+    from engine.run import open_run, read_state
 
-    step = train.export(train.open_run(options.run), options.output, options.step)
-    print(f"wrote the state after step {step} to {options.output}")
+    job = open_job(RunFolder(options.run).job_folder)
+    run = open_run(options.run, job)
+    steps = (0, *run.checkpoints())
+    step = steps[-1] if options.step is None else options.step
+    if step not in steps:
+        raise ValueError(f"export: the run has no checkpoint {step}, want one of {', '.join(map(str, steps))}")
+    write_arrays(options.output, read_state(job, run, step))
+    print(f"wrote the state after {step} steps to {options.output}")
     return 0
 
 
@@ -270,9 +256,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _add_dispute(commands: Commands) -> None:
-    parser = _command(
-        commands, "dispute", _dispute, "Plays a dispute between two run folders of one job, to one verdict."
-    )
+    parser = _command(commands, "dispute", _dispute, "Plays a dispute between two runs of one job, to one verdict.")
     parser.add_argument("solver", type=Path, help="the run folder that is claimed")
     parser.add_argument("verifier", type=Path, help="the run folder that objects")
     parser.add_argument(
@@ -285,8 +269,9 @@ def _add_dispute(commands: Commands) -> None:
 def _dispute(options: argparse.Namespace) -> int:
     from protocol import play
 
+    job = RunFolder(options.solver).job_folder
     transcript = play.local_dispute(
-        options.solver, options.verifier, backend=options.backend, threads=options.threads, arity=options.arity
+        job, options.solver, options.verifier, backend=options.backend, threads=options.threads, arity=options.arity
     )
     print(json.dumps(transcript.to_json(), indent=2) if options.json else transcript)
     return DIFFERENT if transcript.disputed else 0
