@@ -1,0 +1,265 @@
+"""The matrix product on int8 tensor cores, to the bits of kernels/spec/matmul.py.
+
+q = d0 + 256 d1 (+ 65536 d2) with digits in [-128, 127]; the exact sum is the sum over pairs of digits of their int8
+product, shifted by 8 bits for each place. Pairs of equal weight share an int32 accumulator. No accumulator can
+overflow, since a program adds at most MAX_TERMS terms; beyond that, and where more programs are wanted, the terms
+are split among programs that add their int64 sums. Integers commute, so neither tiles nor splits can change a bit.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import triton
+import triton.language as tl
+
+from kernels.spec.matmul import qmax
+from kernels.triton.launch import INTERPRETED, OPTIONS
+from kernels.triton.scale import ALIGNMENT, INFINITY, canonical_nan, digits, maxima, product_scale, store
+
+DIGITS = {"narrow": 2, "wide": 3}
+# Per term, an accumulator grows by 2^14 in narrow (|d1| <= 64 makes the middle two 2 * 2^13) and by 3 * 2^14 in wide.
+MAX_TERMS = {"narrow": (2**31 - 1) // 2**14, "wide": (2**31 - 1) // (3 * 2**14)}
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a product is cut: an M x N tile a program, K terms a step, `splits` programs along the terms."""
+
+    M: int
+    N: int
+    K: int
+    splits: int = 1
+    num_warps: int = 4
+    num_stages: int = 3
+    GROUP: int = 8
+
+
+TILINGS = {
+    "narrow": (
+        Tiling(128, 128, 64, num_warps=8),
+        Tiling(128, 128, 128, num_warps=8),
+        Tiling(128, 64, 128, num_warps=4),
+        Tiling(64, 128, 128, num_warps=4),
+        Tiling(128, 64, 128, num_warps=8, num_stages=4),
+        Tiling(64, 64, 128, num_warps=4, num_stages=4),
+        Tiling(64, 64, 64, splits=4),
+    ),
+    "wide": (
+        Tiling(128, 64, 64, num_warps=8),
+        Tiling(128, 64, 128, num_warps=8),
+        Tiling(64, 128, 64, num_warps=8),
+        Tiling(64, 64, 64, num_warps=4),
+        Tiling(64, 64, 128, num_warps=4),
+        Tiling(128, 32, 128, num_warps=4),
+        Tiling(64, 64, 64, splits=4),
+    ),
+}
+
+
+@triton.jit
+def place(tiles_m, tiles_n, GROUP: tl.constexpr):
+    """This program's batch entry and tile; GROUP tiles along M run side by side, so that they share b in the cache."""
+    tile = tl.program_id(0) % (tiles_m * tiles_n)
+    group = tile // (GROUP * tiles_n)
+    width = min(tiles_m - group * GROUP, GROUP)
+    inside = tile % (GROUP * tiles_n)
+    return (tl.program_id(0) // (tiles_m * tiles_n)).to(tl.int64), group * GROUP + inside % width, inside // width
+
+
+@triton.jit
+def write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX: tl.constexpr, BITS: tl.constexpr):
+    """Rounds exact sums once, and writes them; the law's NaN where a row or a column is not finite."""
+    highest_a = tl.load(maxima_a + batch * M + row, row < M, 0)
+    highest_b = tl.load(maxima_b + batch * N + column, column < N, 0)
+    s = product_scale(highest_a, QMAX, BITS)[:, None] + product_scale(highest_b, QMAX, BITS)[None, :]
+    finite = (highest_a < INFINITY)[:, None] & (highest_b < INFINITY)[None, :]
+    value = tl.where(finite, store(total, s), canonical_nan(s))
+    target = out + batch * M * N + row.to(tl.int64)[:, None] * N + column[None, :]
+    tl.store(target, value, (row < M)[:, None] & (column < N)[None, :])
+
+
+@triton.jit
+def product_kernel(
+    a,
+    b,
+    maxima_a,
+    maxima_b,
+    out,
+    sums,
+    M,
+    N,
+    P,
+    terms,
+    DIGITS: tl.constexpr,
+    QMAX: tl.constexpr,
+    BITS: tl.constexpr,
+    SPLIT: tl.constexpr,
+    TILE_M: tl.constexpr,
+    TILE_N: tl.constexpr,
+    TILE_K: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    batch, tile_m, tile_n = place(tl.cdiv(M, TILE_M), tl.cdiv(N, TILE_N), GROUP)
+    row, column = tile_m * TILE_M + tl.arange(0, TILE_M), tile_n * TILE_N + tl.arange(0, TILE_N)
+    plane_a, plane_b = tl.cast(M, tl.int64) * P, tl.cast(N, tl.int64) * P
+    start = tl.program_id(1) * terms
+    k = start + tl.arange(0, TILE_K)
+    # Rows beyond the edge wrap around to rows that exist: no mask in the loop, and their sums are never written.
+    at_a = a + batch * DIGITS * plane_a + (row % M).to(tl.int64)[:, None] * P + k[None, :]
+    at_b = b + batch * DIGITS * plane_b + (column % N).to(tl.int64)[None, :] * P + k[:, None]
+    c0 = tl.zeros((TILE_M, TILE_N), tl.int32)
+    c1 = tl.zeros((TILE_M, TILE_N), tl.int32)
+    c2 = tl.zeros((TILE_M, TILE_N), tl.int32)
+    if DIGITS == 3:
+        c3 = tl.zeros((TILE_M, TILE_N), tl.int32)
+        c4 = tl.zeros((TILE_M, TILE_N), tl.int32)
+    for _ in range(start, min(start + terms, P), TILE_K):
+        a0, a1 = tl.load(at_a), tl.load(at_a + plane_a)
+        b0, b1 = tl.load(at_b), tl.load(at_b + plane_b)
+        c0 = tl.dot(a0, b0, c0, out_dtype=tl.int32)
+        c1 = tl.dot(a0, b1, c1, out_dtype=tl.int32)
+        c1 = tl.dot(a1, b0, c1, out_dtype=tl.int32)
+        c2 = tl.dot(a1, b1, c2, out_dtype=tl.int32)
+        if DIGITS == 3:
+            a2, b2 = tl.load(at_a + 2 * plane_a), tl.load(at_b + 2 * plane_b)
+            c2 = tl.dot(a0, b2, c2, out_dtype=tl.int32)
+            c2 = tl.dot(a2, b0, c2, out_dtype=tl.int32)
+            c3 = tl.dot(a1, b2, c3, out_dtype=tl.int32)
+            c3 = tl.dot(a2, b1, c3, out_dtype=tl.int32)
+            c4 = tl.dot(a2, b2, c4, out_dtype=tl.int32)
+        at_a += TILE_K
+        at_b += TILE_K
+    total = c0.to(tl.int64) + (c1.to(tl.int64) << 8) + (c2.to(tl.int64) << 16)
+    if DIGITS == 3:
+        total += (c3.to(tl.int64) << 24) + (c4.to(tl.int64) << 32)
+    if SPLIT:
+        inside = (row < M)[:, None] & (column < N)[None, :]
+        tl.atomic_add(sums + batch * M * N + row.to(tl.int64)[:, None] * N + column[None, :], total, inside)
+    else:
+        write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX, BITS)
+
+
+@triton.jit
+def finish_kernel(
+    sums,
+    maxima_a,
+    maxima_b,
+    out,
+    M,
+    N,
+    QMAX: tl.constexpr,
+    BITS: tl.constexpr,
+    TILE_M: tl.constexpr,
+    TILE_N: tl.constexpr,
+):
+    batch, tile_m, tile_n = place(tl.cdiv(M, TILE_M), tl.cdiv(N, TILE_N), 1)
+    row, column = tile_m * TILE_M + tl.arange(0, TILE_M), tile_n * TILE_N + tl.arange(0, TILE_N)
+    inside = (row < M)[:, None] & (column < N)[None, :]
+    total = tl.load(sums + batch * M * N + row.to(tl.int64)[:, None] * N + column[None, :], inside, 0)
+    write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX, BITS)
+
+
+def matmul(a: torch.Tensor, b: torch.Tensor, width: str, tiling: Tiling | None = None) -> torch.Tensor:
+    """The product of two matrices, exact in integers and rounded once.
+
+    a:       [..., M, K] float32, any strides
+    b:       [..., K, N] float32, any strides
+    tiling:  how it is cut; None for the one that measured fastest on this device
+    returns: [..., M, N] float32
+    """
+    M, K, N = *a.shape[-2:], b.shape[-1]
+    shape = (*a.shape[:-2], M, N)
+    if K == 0 or 0 in shape:
+        return torch.zeros(shape, dtype=torch.float32, device=a.device)
+    rows, columns = a.reshape(-1, M, K), b.reshape(-1, K, N).transpose(1, 2)
+    limit = qmax(width, K)
+    highest_a, highest_b = maxima(rows), maxima(columns)
+    operands = (digits(rows, highest_a, DIGITS[width], limit), digits(columns, highest_b, DIGITS[width], limit))
+    tiling = tiling or fastest(width, operands, highest_a, highest_b, limit)
+    return product(width, operands, highest_a, highest_b, limit, tiling).reshape(shape)
+
+
+def span(terms: int, width: str, tiling: Tiling) -> int:
+    """The terms of one program: a multiple of the alignment, few enough that no accumulator overflows."""
+    wanted = triton.cdiv(triton.cdiv(terms, tiling.splits), ALIGNMENT) * ALIGNMENT
+    return min(wanted, MAX_TERMS[width] // ALIGNMENT * ALIGNMENT)
+
+
+def product(
+    width: str,
+    operands: tuple[torch.Tensor, torch.Tensor],
+    highest_a: torch.Tensor,
+    highest_b: torch.Tensor,
+    limit: int,
+    tiling: Tiling,
+) -> torch.Tensor:
+    """The product of digits, [B, D, M, P] and [B, D, N, P] int8, as [B, M, N] float32."""
+    a, b = operands
+    B, _, M, P = a.shape
+    N = b.shape[2]
+    out = torch.empty((B, M, N), dtype=torch.float32, device=a.device)
+    terms = span(P, width, tiling)
+    programs = triton.cdiv(P, terms)
+    sums = torch.zeros((B, M, N), dtype=torch.int64, device=a.device) if programs > 1 else out
+    scale = {"QMAX": limit, "BITS": limit.bit_length()}
+    tile = {"TILE_M": tiling.M, "TILE_N": tiling.N}
+    grid = (B * triton.cdiv(M, tiling.M) * triton.cdiv(N, tiling.N), programs)
+    constants = {"DIGITS": DIGITS[width], "SPLIT": programs > 1, "TILE_K": tiling.K, "GROUP": tiling.GROUP}
+    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages}
+    product_kernel[grid](
+        a, b, highest_a, highest_b, out, sums, M, N, P, terms, **constants, **scale, **tile, **schedule, **OPTIONS
+    )
+    if programs > 1:
+        tiles = B * triton.cdiv(M, 32) * triton.cdiv(N, 32)
+        finish_kernel[(tiles,)](sums, highest_a, highest_b, out, M, N, **scale, TILE_M=32, TILE_N=32, **OPTIONS)
+    return out
+
+
+_fastest: dict[tuple[object, ...], Tiling] = {}
+
+
+INTERPRETER_TILING = Tiling(32, 32, 128)
+# More shared memory than this device has, or more registers than its assembler finds.
+TOO_LARGE = (triton.runtime.errors.OutOfResources, triton.runtime.errors.PTXASError)
+
+
+def fastest(
+    width: str,
+    operands: tuple[torch.Tensor, torch.Tensor],
+    highest_a: torch.Tensor,
+    highest_b: torch.Tensor,
+    limit: int,
+) -> Tiling:
+    """The tiling that measured fastest on this device at these sizes; every tiling gives the same bits."""
+    if INTERPRETED:
+        return INTERPRETER_TILING
+    a, b = operands
+    key = (width, limit, a.device, *a.shape, b.shape[2])
+    if key not in _fastest:
+        seconds = {}
+        for tiling in TILINGS[width]:
+            try:
+                seconds[tiling] = milliseconds(partial(product, width, operands, highest_a, highest_b, limit, tiling))
+            except TOO_LARGE:
+                continue
+        _fastest[key] = min(seconds, key=seconds.__getitem__)
+    return _fastest[key]
+
+
+def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """The shortest of a few runs on the GPU, after one that compiles."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        stop.record()
+        stop.synchronize()
+        times.append(start.elapsed_time(stop))
+    return min(times)

@@ -1,0 +1,60 @@
+"""The Triton kernels: interpreted on the CPU, compiled for GPUs that are not here, and run on one that is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from kernels import backends, conformance
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+needs_triton = pytest.mark.skipif(
+    find_spec("triton") is None or find_spec("torch") is None,
+    reason="a machine with torch and triton (pip install 'isobit[gpu]') runs this",
+)
+needs_gpu = pytest.mark.skipif(
+    "triton" not in backends.available(), reason="a machine with an NVIDIA GPU, torch and triton runs this"
+)
+
+
+def run(file: str, interpret: str) -> subprocess.CompletedProcess[str]:
+    """The tests of a file in a process of their own: Triton reads TRITON_INTERPRET once, when a kernel is defined."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / file)]
+    environment = {**os.environ, "TRITON_INTERPRET": interpret, "TRITON_DEFAULT_FP_FUSION": "0"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@needs_triton
+def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
+    finished = run("triton_interpreted.py", "1")
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+
+
+@needs_triton
+def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic() -> None:
+    finished = run("triton_compiled.py", "0")
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+
+
+@needs_gpu
+def test_the_gpu_equals_the_spec() -> None:
+    from kernels.triton import OPERATORS
+
+    gpu, spec = backends.load("triton"), backends.load("spec")
+    cases = [case for case in conformance.cases() if case.op in OPERATORS]
+    wrong = [case.name for case in cases if conformance.outcome(case, gpu) != conformance.outcome(case, spec)]
+    assert wrong == []
+
+
+def test_the_door_names_what_triton_needs() -> None:
+    if "triton" in backends.available():
+        assert backends.load("triton").name == "triton"
+    else:
+        with pytest.raises(ValueError, match="install torch and triton on a machine with an NVIDIA GPU"):
+            backends.load("triton")

@@ -1,0 +1,105 @@
+"""Run by test_triton.py without a GPU: what the Triton compiler makes of the product's kernels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from kernels.spec.matmul import NARROW_QMAX, WIDE_QMAX
+from kernels.triton import matmul, scale
+from kernels.triton.launch import OPTIONS
+
+INTEGER_PRODUCT = {
+    80: r"mma\.sync\.aligned\.m16n8k32\.row\.col(\.satfinite)?\.s32\.s8\.s8\.s32",
+    89: r"mma\.sync\.aligned\.m16n8k32\.row\.col(\.satfinite)?\.s32\.s8\.s8\.s32",
+    90: r"wgmma\.mma_async\.sync\.aligned\.m64n\d+k32\.s32\.s8\.s8",
+    100: r"(tcgen05\.mma\.cta_group::1\.kind::i8|mma\.sync\.aligned\.m16n8k32\S*\.s32\.s8\.s8\.s32)",
+    120: r"mma\.sync\.aligned\.m16n8k32\.row\.col(\.satfinite)?\.s32\.s8\.s8\.s32",
+}
+POINTERS = {
+    "x": "*fp32",
+    "a": "*i8",
+    "b": "*i8",
+    "sums": "*i64",
+    "maxima": "*i32",
+    "maxima_a": "*i32",
+    "maxima_b": "*i32",
+}
+QMAX = {"narrow": NARROW_QMAX, "wide": WIDE_QMAX}
+PRODUCTS = [
+    ("narrow", matmul.Tiling(64, 64, 64)),
+    ("wide", matmul.Tiling(64, 64, 64)),
+    ("wide", matmul.TILINGS["wide"][0]),
+]
+
+
+def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **options: int) -> str:
+    """The kernel's PTX, after it has been assembled too; every pointer is aligned, as torch's are."""
+    types = {
+        name: "constexpr" if name in constants else POINTERS.get(name, out if name == "out" else "i32")
+        for name in kernel.arg_names
+    }
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, (name, kind) in enumerate(types.items())
+        if kind[0] == "*" or name in ("P", "terms")
+    }
+    source = ASTSource(fn=kernel, signature=types, constexprs=constants, attrs=aligned)
+    compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options={**OPTIONS, **options})
+    assert len(compiled.asm["cubin"]) > 0
+    return compiled.asm["ptx"]
+
+
+def assert_exact(text: str) -> None:
+    """No instruction that flushes subnormals, contracts, approximates or rounds otherwise than to nearest even."""
+    found = re.findall(
+        r"\b(?:fma|mad)\.[\w.]*f(?:32|64)\b|\b\w+\.[\w.]*(?:ftz|approx|full)\b[\w.]*|cvt\.r[zmp]\.f\w+", text
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("architecture", INTEGER_PRODUCT)
+@pytest.mark.parametrize(("width", "tiling"), PRODUCTS, ids=str)
+def test_the_product_runs_on_integer_tensor_cores_and_rounds_as_ieee(
+    width: str, tiling: matmul.Tiling, architecture: int
+) -> None:
+    limit = QMAX[width]
+    constants = {
+        "DIGITS": matmul.DIGITS[width],
+        "QMAX": limit,
+        "BITS": limit.bit_length(),
+        "SPLIT": tiling.splits > 1,
+        "TILE_M": tiling.M,
+        "TILE_N": tiling.N,
+        "TILE_K": tiling.K,
+        "GROUP": tiling.GROUP,
+    }
+    text = ptx(
+        matmul.product_kernel,
+        constants,
+        architecture,
+        "*fp32",
+        num_warps=tiling.num_warps,
+        num_stages=tiling.num_stages,
+    )
+    assert re.search(INTEGER_PRODUCT[architecture], text)
+    assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b", text)
+    assert_exact(text)
+
+
+@pytest.mark.parametrize("architecture", INTEGER_PRODUCT)
+def test_scales_and_digits_and_the_last_rounding_are_ieee(architecture: int) -> None:
+    limit = {"QMAX": WIDE_QMAX, "BITS": WIDE_QMAX.bit_length()}
+    blocks = {"R": 32, "T": 128}
+    assert_exact(ptx(scale.maxima_kernel, {**blocks, "SPAN": 8192}, architecture, "*i32"))
+    digits = ptx(scale.digits_kernel, {**blocks, **limit, "DIGITS": 3}, architecture, "*i8")
+    finish = ptx(matmul.finish_kernel, {**limit, "TILE_M": 32, "TILE_N": 32}, architecture, "*fp32")
+    assert "add.rn.f64" in digits and "mul.rn.f64" in digits
+    assert "cvt.rn.f32.s64" in finish and "cvt.rn.f32.f64" in finish
+    assert_exact(digits)
+    assert_exact(finish)
