@@ -8,6 +8,9 @@
 #include "functions_log.h"
 #include "functions_trig.h"
 
+// x, or the law's only NaN.
+static inline float isobit_canonical(float x) { return isobit_unless_nan(x, x); }
+
 static inline float isobit_fn_sqrt(float x) { return isobit_canonical(__builtin_sqrtf(x)); }
 
 // One Newton step of third order in double from the float32 estimate; y * y is exact, and so the residue nearly so.
@@ -21,9 +24,8 @@ static inline float isobit_fn_rsqrt(float x) {
 
 // erf(a) = a P(a^2) for a = |x|; from 3.92 on it rounds to 1.
 static inline float isobit_fn_erf(float x) {
-    const float a = isobit_abs(x) > 3.925f ? 3.925f : isobit_abs(x);
-    const double d = a, v = isobit_fma(d, d, -7.75);
-    return isobit_canonical(isobit_with_sign((float)(d * isobit_polynomial(ERF, v)), x));
+    const double a = isobit_magnitude(x, 3.925f), v = isobit_fma(a, a, -7.75);
+    return isobit_unless_nan(x, isobit_with_sign((float)(a * isobit_polynomial(ERF, v)), x));
 }
 
 #define ISOBIT_BLOCK(NAME, FUNCTION)                                                  \

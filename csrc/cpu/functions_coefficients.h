@@ -57,6 +57,24 @@ constexpr double LOG2E = 0x1.71547652b82fep+0;  // 1 / ln(2)
 constexpr double LOG10E = 0x1.bcb7b1526e50ep-2;  // 1 / ln(10)
 constexpr double INV_PI = 0x1.45f306dc9c883p-2;  // 1 / pi
 
+// Inputs whose value is so near to a tie that double falls on its wrong side: bits of x, and the step in the last place
+// that puts the result right. No other input of the 2^32 needs one.
+struct isobit_tie {
+    uint32_t x;
+    int32_t step;
+};
+
+constexpr isobit_tie EXP2_TIES[] = {{0x3b429d37, 1}, {0xbcf3a937, 1}};
+constexpr isobit_tie SIGMOID_TIES[] = {{0xba928601, 1}};
+constexpr isobit_tie LOG_TIES[] = {{0x3c413d3a, -1}, {0x41178feb, -1}, {0x4c5d65a5, 1}, {0x65d890d3, 1}, {0x6f31a8ec, 1}};
+constexpr isobit_tie LOG10_TIES[] = {{0x0efeee7a, 1}};
+constexpr isobit_tie LOG1P_TIES[] = {
+    {0x35400003, 1}, {0x3710001b, 1}, {0x3efd81ad, -1}, {0x41078feb, -1}, {0x65d890d3, 1},
+    {0x6f31a8ec, 1}, {0xb53ffffd, -1}, {0xb70fffe5, -1}, {0xbb0ec8c4, 1},
+};
+constexpr isobit_tie SIN_TIES[] = {{0x46199998, -1}};                                        // of |x|
+constexpr isobit_tie COS_TIES[] = {{0x5f18b878, -1}, {0x6115cb11, 1}, {0x7908cd73, -1}};  // of |x|
+
 // 1 / pi in binary: 32 zero bits, then the first 288 bits of its fraction.
 constexpr uint32_t INV_PI_BITS[] = {
     0x00000000, 0x517cc1b7, 0x27220a94, 0xfe13abe8, 0xfa9a6ee0,

@@ -15,11 +15,15 @@ static inline isobit_log_parts isobit_log_split(double u) {
     return {k, isobit_double_of(bits - (moved & 0xfff0000000000000) + one)};
 }
 
-// ln(1 + f) = (f - f^2/2) + s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2: the exact f carries the precision.
-static inline double isobit_log_near_one(double f) {
+// f - ln(1 + f) = f^2/2 - s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2: f itself is exact and carries the precision.
+static inline double isobit_log_defect(double f) {
     const double s = f / (2.0 + f), z = s * s, half_square = 0.5 * f * f;
-    const double rest = s * isobit_fma(z, isobit_polynomial(LOG, z), half_square);
-    return isobit_fma(-0.5 * f, f, f) + rest;
+    return isobit_fma(-s, isobit_fma(z, isobit_polynomial(LOG, z), half_square), half_square);
+}
+
+// k ln(2) + ln(1 + f)
+static inline double isobit_log_sum(double k, double f) {
+    return isobit_fma(k, LN2[0], f - isobit_fma(-k, LN2[1], isobit_log_defect(f)));
 }
 
 // The limits of a logarithm whose argument (here or plus one) is u.
@@ -31,26 +35,27 @@ static inline float isobit_log_limits(float u, float y) {
 
 static inline float isobit_fn_log(float x) {
     const isobit_log_parts p = isobit_log_split(x);
-    const double y = isobit_fma(p.k, LN2[0], isobit_fma(p.k, LN2[1], isobit_log_near_one(p.m - 1.0)));
-    return isobit_log_limits(x, (float)y);
+    const float y = (float)isobit_log_sum(p.k, p.m - 1.0);
+    return isobit_log_limits(x, isobit_step(LOG_TIES, x, y));
 }
 
 static inline float isobit_fn_log2(float x) {
     const isobit_log_parts p = isobit_log_split(x);
-    return isobit_log_limits(x, (float)isobit_fma(isobit_log_near_one(p.m - 1.0), LOG2E, p.k));
+    const double f = p.m - 1.0, near_one = f - isobit_log_defect(f);
+    return isobit_log_limits(x, (float)isobit_fma(near_one, LOG2E, p.k));
 }
 
 static inline float isobit_fn_log10(float x) {
     const isobit_log_parts p = isobit_log_split(x);
-    const double near_one = isobit_fma(p.k, LOG10_2[1], isobit_log_near_one(p.m - 1.0) * LOG10E);
-    return isobit_log_limits(x, (float)isobit_fma(p.k, LOG10_2[0], near_one));
+    const double f = p.m - 1.0, near_one = f - isobit_log_defect(f);
+    const float y = (float)isobit_fma(p.k, LOG10_2[0], isobit_fma(p.k, LOG10_2[1], near_one * LOG10E));
+    return isobit_log_limits(x, isobit_step(LOG10_TIES, x, y));
 }
 
 // 1 + x is exact wherever k is not 0 (it is rounded harmlessly from 2^53 on), and x itself is f where k is 0.
 static inline float isobit_fn_log1p(float x) {
     const double d = x, u = 1.0 + d;
     const isobit_log_parts p = isobit_log_split(u);
-    const double f = p.k == 0.0 ? d : p.m - 1.0;
-    const double y = isobit_fma(p.k, LN2[0], isobit_fma(p.k, LN2[1], isobit_log_near_one(f)));
-    return x == 0.0f ? x : isobit_log_limits((float)u, (float)y);  // u is 0, negative or infinite exactly where its float is
+    const float y = isobit_step(LOG1P_TIES, x, (float)isobit_log_sum(p.k, p.k == 0.0 ? d : p.m - 1.0));
+    return x == 0.0f ? x : isobit_log_limits((float)u, y);  // u is 0, negative or infinite exactly where its float is
 }

@@ -16,7 +16,8 @@ static inline double isobit_sine(double r, uint64_t parity) {
 static inline float isobit_sin_small(float x) {
     const double d = x, shifted = isobit_fma(d, INV_PI, ISOBIT_ROUND), n = shifted - ISOBIT_ROUND;
     const double r = isobit_fma(-n, PI[1], isobit_fma(-n, PI[0], d));
-    return x == 0.0f ? x : (float)isobit_sine(r, isobit_bits_of(shifted));  // keeps the zero's sign
+    const float y = isobit_step(SIN_TIES, isobit_abs(x), (float)isobit_sine(r, isobit_bits_of(shifted)));
+    return x == 0.0f ? x : y;  // keeps the zero's sign
 }
 
 // cos(x) = (-1)^n sin((n + 1/2) pi - |x|), for |x| < 2^22.
@@ -54,7 +55,9 @@ static inline float isobit_sin_large(float x) {
     return x < 0.0f ? -y : y;
 }
 
-static inline float isobit_cos_large(float x) { return (float)isobit_sine_of_large(x, 1); }
+static inline float isobit_cos_large(float x) {
+    return isobit_step(COS_TIES, isobit_abs(x), (float)isobit_sine_of_large(x, 1));
+}
 
 static inline float isobit_fn_sin(float x) {
     if (isobit_abs(x) < ISOBIT_TRIG_BOUND) return isobit_sin_small(x);

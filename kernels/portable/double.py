@@ -67,25 +67,36 @@ def polynomial(coefficients: tuple[float, ...]) -> Callable[..., Any]:
     return value
 
 
+def step_at(ties: dict[int, int]) -> Callable[..., Any]:
+    """The function (x, y) -> y, moved by the given steps in its last place where the bits of x are among the keys."""
+
+    @instruction
+    def value(typing: Any, x: Any, y: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            word = ir.IntType(32)
+            bits, total = (builder.bitcast(argument, word) for argument in arguments)
+            for pattern, step in ties.items():
+                is_tie = builder.icmp_unsigned("==", bits, ir.Constant(word, pattern))
+                total = builder.add(total, builder.select(is_tie, ir.Constant(word, step), ir.Constant(word, 0)))
+            return builder.bitcast(total, ir.FloatType())
+
+        return types.float32(types.float32, types.float32), emit
+
+    return value
+
+
 def doubles(text: str) -> tuple[float, ...]:
     """Hexadecimal doubles, separated by blanks."""
     return tuple(float.fromhex(word) for word in text.split())
 
 
 @kernel
-def canonical(x):
-    """x, or the law's NaN."""
-    return x if x == x else NAN
+def limit(x, bound):
+    """x in double with |x| at most the bound; a NaN passes through."""
+    return min(max(np.float64(x), -bound), bound)
 
 
 @kernel
-def with_sign(magnitude, sign):
-    """|magnitude| with the sign of the other, in float32."""
-    return np.copysign(magnitude, sign)
-
-
-@kernel
-def clamp(x, low, high):
-    """x within [low, high]; a NaN passes through."""
-    above = low if x < low else x
-    return high if above > high else above
+def unless_nan(x, y):
+    """y rounded to float32, or the law's NaN where x is one."""
+    return np.float32(y) if x == x else NAN

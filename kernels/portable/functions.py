@@ -8,14 +8,15 @@ from collections.abc import Callable
 import numpy as np
 
 from kernels.portable import functions_exp, functions_log, functions_trig
-from kernels.portable.double import INFINITY, canonical, fma, kernel
+from kernels.portable.double import INFINITY, NAN, fma, kernel
 
 
 @kernel
 def sqrt(x, out):
     """out = x^(1/2)."""
     for i in range(x.size):
-        out[i] = canonical(np.sqrt(x[i]))
+        y = np.sqrt(x[i])
+        out[i] = y if y == y else NAN
 
 
 @kernel
@@ -26,7 +27,8 @@ def rsqrt(x, out):
         y = np.float64(estimate)
         residue = fma(-np.float64(x[i]), y * y, 1.0)
         refined = np.float32(fma(y * residue, fma(residue, 0.375, 0.5), y))
-        out[i] = refined if x[i] > 0 and x[i] < INFINITY else canonical(estimate)
+        limit = estimate if estimate == estimate else NAN
+        out[i] = refined if x[i] > 0 and x[i] < INFINITY else limit
 
 
 # name -> f(x, out) over contiguous float32 arrays of rank 1 and equal size, in IEEE mode; out may be x itself.

@@ -8,14 +8,14 @@ import numpy as np
 from kernels.portable.double import (
     ROUND,
     bits_of,
-    canonical,
-    clamp,
     double_of,
     doubles,
     fma,
     kernel,
+    limit,
     polynomial,
-    with_sign,
+    step_at,
+    unless_nan,
 )
 
 EXP = doubles(
@@ -45,80 +45,83 @@ LN2 = doubles("0x1.62e42fefa39efp-1 0x1.abc9e3b39803fp-56")
 LOG2E = float.fromhex("0x1.71547652b82fep+0")
 SLOPE = float.fromhex("0x0.ffffffcp-2")
 BIASED = ROUND + 1023.0
+EXP2_TIES = {0x3B429D37: 1, 0xBCF3A937: 1}
+SIGMOID_TIES = {0xBA928601: 1}
+BOUND = 104.5  # beyond it every function here is at its limit
 
-exp_tail, exp2_tail, erf_quotient = polynomial(EXP), polynomial(EXP2), polynomial(ERF)
+exp_tail, exp2_quotient, erf_quotient = polynomial(EXP), polynomial(EXP2), polynomial(ERF)
+exp2_step, sigmoid_step = step_at(EXP2_TIES), step_at(SIGMOID_TIES)
 
 
 @kernel
 def exp_split(x):
-    """(2^k, e^r - 1) for x = k ln(2) + r, |r| <= ln(2)/2."""
+    """(2^k, r) for x = k ln(2) + r, |r| <= ln(2)/2."""
     shifted = fma(x, LOG2E, BIASED)
     k = shifted - BIASED
     r = fma(-k, LN2[1], fma(-k, LN2[0], x))
-    return double_of(bits_of(shifted) << np.uint64(52)), fma(r * r, exp_tail(r), r)
+    return double_of(bits_of(shifted) << np.uint64(52)), r
 
 
 @kernel
 def exp_double(x):
-    """e^x to about 2^-52."""
-    scale, below = exp_split(x)
-    return (1.0 + below) * scale
+    """e^x = 2^k + 2^k r (1 + r Q(r)) to about 2^-52."""
+    scale, r = exp_split(x)
+    return fma(scale * r, fma(r, exp_tail(r), 1.0), scale)
 
 
 @kernel
 def expm1_double(x):
-    """e^x - 1 to about 2^-52."""
-    scale, below = exp_split(x)
-    return fma(scale, below, scale - 1.0)
+    """e^x - 1 = 2^k (e^r - 1) + (2^k - 1) to about 2^-52."""
+    scale, r = exp_split(x)
+    return fma(scale, fma(r * r, exp_tail(r), r), scale - 1.0)
 
 
 @kernel
 def exp(x, out):
     """out = e^x."""
     for i in range(x.size):
-        out[i] = canonical(np.float32(exp_double(np.float64(clamp(x[i], np.float32(-104.5), np.float32(89.0))))))
+        out[i] = unless_nan(x[i], exp_double(limit(x[i], BOUND)))
 
 
 @kernel
 def exp2(x, out):
     """out = 2^x."""
     for i in range(x.size):
-        d = np.float64(clamp(x[i], np.float32(-151.0), np.float32(129.0)))
+        d = limit(x[i], 151.0)
         shifted = d + BIASED
         r = d - (shifted - BIASED)
         scale = double_of(bits_of(shifted) << np.uint64(52))
-        out[i] = canonical(np.float32(fma(r, exp2_tail(r), 1.0) * scale))
+        out[i] = exp2_step(x[i], unless_nan(x[i], fma(scale * r, exp2_quotient(r), scale)))
 
 
 @kernel
 def expm1(x, out):
     """out = e^x - 1."""
     for i in range(x.size):
-        y = np.float32(expm1_double(np.float64(clamp(x[i], np.float32(-104.5), np.float32(89.0)))))
-        out[i] = x[i] if x[i] == 0 else canonical(y)
+        y = unless_nan(x[i], expm1_double(limit(x[i], BOUND)))
+        out[i] = x[i] if x[i] == 0 else y
 
 
 @kernel
 def sigmoid(x, out):
     """out = 1 / (1 + e^-x)."""
     for i in range(x.size):
-        general = 1.0 / (1.0 + exp_double(-np.float64(clamp(x[i], np.float32(-104.5), np.float32(89.0)))))
+        general = 1.0 / (1.0 + exp_double(-limit(x[i], BOUND)))
         small = fma(np.float64(x[i]), SLOPE, 0.5)
-        out[i] = canonical(np.float32(small if abs(x[i]) < np.float32(2.0**-13) else general))
+        out[i] = sigmoid_step(x[i], unless_nan(x[i], small if abs(x[i]) < np.float32(2.0**-13) else general))
 
 
 @kernel
 def tanh(x, out):
     """out = tanh x."""
     for i in range(x.size):
-        a = np.float64(clamp(abs(x[i]), np.float32(0), np.float32(10)))
-        q = expm1_double(-2.0 * a)
-        out[i] = canonical(with_sign(np.float32(q / (2.0 + q)), x[i]))
+        q = expm1_double(-2.0 * abs(limit(x[i], 10.0)))
+        out[i] = unless_nan(x[i], np.copysign(q / (2.0 + q), np.float64(x[i])))
 
 
 @kernel
 def erf(x, out):
     """out = erf x."""
     for i in range(x.size):
-        a = np.float64(clamp(abs(x[i]), np.float32(0), np.float32(3.925)))
-        out[i] = canonical(with_sign(np.float32(a * erf_quotient(fma(a, a, -7.75))), x[i]))
+        a = abs(limit(x[i], 3.925))
+        out[i] = unless_nan(x[i], np.copysign(a * erf_quotient(fma(a, a, -7.75)), np.float64(x[i])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.portable.double import INFINITY, NAN, bits_of, double_of, doubles, fma, kernel, polynomial
+from kernels.portable.double import INFINITY, NAN, bits_of, double_of, doubles, fma, kernel, polynomial, step_at
 
 LOG = doubles(
     """
@@ -19,8 +19,15 @@ LOG2E = float.fromhex("0x1.71547652b82fep+0")
 LOG10E = float.fromhex("0x1.bcb7b1526e50ep-2")
 UNIT, HALF_ROOT = np.uint64(0x3FF0000000000000), np.uint64(0x3FE6A09E667F3BCD)  # 1, sqrt(1/2)
 EXPONENT, INTEGER = np.uint64(0xFFF0000000000000), np.uint64(0x4330000000000000)  # 2^52
+LOG_TIES = {0x3C413D3A: -1, 0x41178FEB: -1, 0x4C5D65A5: 1, 0x65D890D3: 1, 0x6F31A8EC: 1}
+LOG10_TIES = {0x0EFEEE7A: 1}
+LOG1P_TIES = {
+    **{0x35400003: 1, 0x3710001B: 1, 0x3EFD81AD: -1, 0x41078FEB: -1, 0x65D890D3: 1},
+    **{0x6F31A8EC: 1, 0xB53FFFFD: -1, 0xB70FFFE5: -1, 0xBB0EC8C4: 1},
+}
 
 atanh_tail = polynomial(LOG)
+log_step, log10_step, log1p_step = step_at(LOG_TIES), step_at(LOG10_TIES), step_at(LOG1P_TIES)
 
 
 @kernel
@@ -33,12 +40,18 @@ def log_split(u):
 
 
 @kernel
-def log_near_one(f):
-    """ln(1 + f) = (f - f^2/2) + s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2."""
+def log_defect(f):
+    """f - ln(1 + f) = f^2/2 - s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2."""
     s = f / (2.0 + f)
     z = s * s
-    rest = s * fma(z, atanh_tail(z), 0.5 * f * f)
-    return fma(-0.5 * f, f, f) + rest
+    half_square = 0.5 * f * f
+    return fma(-s, fma(z, atanh_tail(z), half_square), half_square)
+
+
+@kernel
+def log_sum(k, f):
+    """k ln(2) + ln(1 + f)."""
+    return fma(k, LN2[0], f - fma(-k, LN2[1], log_defect(f)))
 
 
 @kernel
@@ -53,8 +66,7 @@ def log(x, out):
     """out = ln x."""
     for i in range(x.size):
         k, m = log_split(np.float64(x[i]))
-        y = fma(k, LN2[0], fma(k, LN2[1], log_near_one(m - 1.0)))
-        out[i] = limits(x[i], np.float32(y))
+        out[i] = limits(x[i], log_step(x[i], np.float32(log_sum(k, m - 1.0))))
 
 
 @kernel
@@ -62,7 +74,8 @@ def log2(x, out):
     """out = log2 x."""
     for i in range(x.size):
         k, m = log_split(np.float64(x[i]))
-        out[i] = limits(x[i], np.float32(fma(log_near_one(m - 1.0), LOG2E, k)))
+        f = m - 1.0
+        out[i] = limits(x[i], np.float32(fma(f - log_defect(f), LOG2E, k)))
 
 
 @kernel
@@ -70,8 +83,9 @@ def log10(x, out):
     """out = log10 x."""
     for i in range(x.size):
         k, m = log_split(np.float64(x[i]))
-        near_one = fma(k, LOG10_2[1], log_near_one(m - 1.0) * LOG10E)
-        out[i] = limits(x[i], np.float32(fma(k, LOG10_2[0], near_one)))
+        f = m - 1.0
+        near_one = fma(k, LOG10_2[1], (f - log_defect(f)) * LOG10E)
+        out[i] = limits(x[i], log10_step(x[i], np.float32(fma(k, LOG10_2[0], near_one))))
 
 
 @kernel
@@ -81,6 +95,5 @@ def log1p(x, out):
         d = np.float64(x[i])
         u = 1.0 + d
         k, m = log_split(u)
-        f = d if k == 0 else m - 1.0
-        y = fma(k, LN2[0], fma(k, LN2[1], log_near_one(f)))
-        out[i] = x[i] if x[i] == 0 else limits(np.float32(u), np.float32(y))
+        y = log1p_step(x[i], np.float32(log_sum(k, d if k == 0 else m - 1.0)))
+        out[i] = x[i] if x[i] == 0 else limits(np.float32(u), y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.portable.double import INFINITY, NAN, ROUND, bits_of, double_of, doubles, fma, kernel, polynomial
+from kernels.portable.double import INFINITY, NAN, ROUND, bits_of, double_of, doubles, fma, kernel, polynomial, step_at
 
 SIN = doubles(
     """
@@ -29,9 +29,12 @@ INV_PI_BITS = (
     0xDB92371D,
 )
 INV_PI_WORDS = np.array(INV_PI_BITS, dtype=np.uint64)
+SIN_TIES = {0x46199998: -1}  # of |x|
+COS_TIES = {0x5F18B878: -1, 0x6115CB11: 1, 0x7908CD73: -1}  # of |x|
 BOUND = np.float32(2.0**22)  # up to here n * PI[0] is exact under fma
 
 sine_tail = polynomial(SIN)
+sin_step, cos_step = step_at(SIN_TIES), step_at(COS_TIES)
 
 
 @kernel
@@ -49,7 +52,8 @@ def sin_small(x):
     shifted = fma(d, INV_PI, ROUND)
     n = shifted - ROUND
     r = fma(-n, PI[1], fma(-n, PI[0], d))
-    return x if x == 0 else np.float32(sine(r, bits_of(shifted)))
+    y = sin_step(abs(x), np.float32(sine(r, bits_of(shifted))))
+    return x if x == 0 else y
 
 
 @kernel
@@ -103,18 +107,35 @@ def sin_large(x):
 @kernel
 def cos_large(x):
     """cos x for |x| >= 2^22, infinite or NaN."""
-    return np.float32(sine_of_large(x, np.uint64(1))) if abs(x) < INFINITY else NAN
+    return cos_step(abs(x), np.float32(sine_of_large(x, np.uint64(1)))) if abs(x) < INFINITY else NAN
+
+
+@kernel
+def all_small(x):
+    """Whether every |x| is below the bound."""
+    large = False
+    for i in range(x.size):
+        large |= not abs(x[i]) < BOUND
+    return not large
 
 
 @kernel
 def sin(x, out):
     """out = sin x."""
-    for i in range(x.size):
-        out[i] = sin_small(x[i]) if abs(x[i]) < BOUND else sin_large(x[i])
+    if all_small(x):
+        for i in range(x.size):
+            out[i] = sin_small(x[i])
+    else:
+        for i in range(x.size):
+            out[i] = sin_small(x[i]) if abs(x[i]) < BOUND else sin_large(x[i])
 
 
 @kernel
 def cos(x, out):
     """out = cos x."""
-    for i in range(x.size):
-        out[i] = cos_small(x[i]) if abs(x[i]) < BOUND else cos_large(x[i])
+    if all_small(x):
+        for i in range(x.size):
+            out[i] = cos_small(x[i])
+    else:
+        for i in range(x.size):
+            out[i] = cos_small(x[i]) if abs(x[i]) < BOUND else cos_large(x[i])
