@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.program import Constant, Program
-from engine.schedule import Call, needed_nodes, node_of, single_calls, with_frees
+from engine.program import Constant, Node, Program
+from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
 from kernels.backends import load
 from kernels.spec import is_layout
-from kernels.types import NUMPY_DTYPE, Fault
+from kernels.types import NUMPY_DTYPE, Fault, TensorType
 
 Array = np.ndarray
 Watch = Callable[[int, Sequence[Array], Array], None]
@@ -31,29 +31,50 @@ class NodeFault(Fault):
 class Executor:
     """Runs a program's step again and again: everything that does not change is prepared once."""
 
-    def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
+    def __init__(self, program: Program, backend: str = "native", threads: int = 1, fuse: bool = True) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
         self._inputs = [(value.name, value.type, NUMPY_DTYPE[value.type.dtype]) for value in program.inputs]
-        self._constants = [_constant(constant) for constant in program.constants]
-        self._calls = self._prepare(single_calls(program, needed_nodes(program)))
+        self._constants = self._prepare_constants()
+        schedule = fused_calls if fuse and self.backend.compile_group else single_calls
+        self._calls = self._prepare(schedule(program, needed_nodes(program)))
 
     @cached_property
     def _every_call(self) -> list[tuple[Call, Run]]:
         """One call per node, the unneeded ones too: what a trace and the search for a fault's node go through."""
         return self._prepare(single_calls(self.program, (number for number, _ in self.program.numbered_nodes())))
 
+    def _prepare_constants(self) -> list[Array | None]:
+        """The values that are the same in every step: constants and views of them; None for every other node."""
+        held: list[Any] = [None] * self.program.first_constant
+        held += [_constant(constant) for constant in self.program.constants]
+        held += [None] * len(self.program.nodes)
+        for number in sorted(constant_layouts(self.program)):
+            node = node_of(self.program, number)
+            held[number] = self.backend.run(node.op, [held[node.operands[0]]], node.attributes)
+        return held[self.program.first_constant :]
+
     def _prepare(self, calls: Sequence[Call]) -> list[tuple[Call, Run]]:
-        kept = [output.value for output in self.program.outputs]
-        return [(call, self._run_of(call)) for call in with_frees(calls, kept)]
+        """The calls with the values that die after each and the function that does it; views of constants left out."""
+        done = constant_layouts(self.program)
+        kept = [*done, *(output.value for output in self.program.outputs)]
+        left = [call for call in calls if call.members[0] not in done]
+        return [(call, self._run_of(call)) for call in with_frees(left, kept)]
 
     def _run_of(self, call: Call) -> Run:
+        threads = self.threads
+        if call.group is not None:
+            assert self.backend.compile_group is not None, "groups are scheduled for backends that compile them"
+            run_group = self.backend.compile_group(call.group)
+            return lambda operands: run_group(operands, threads)
         node = node_of(self.program, call.members[0])
-        run, op, attributes, threads = self.backend.run, node.op, dict(node.attributes), self.threads
-
-        def run_node(operands: list[Array]) -> Sequence[Array]:
-            return (run(op, operands, attributes, threads=threads),)
-
-        return run_node
+        types = [self.program.types[operand] for operand in node.operands]
+        if view := view_of(node, types):
+            return view
+        if self.backend.prepare is not None:
+            prepared = self.backend.prepare(node.op, types, node.attributes)
+            return lambda operands: (prepared(operands, threads),)
+        run, op, attributes = self.backend.run, node.op, dict(node.attributes)
+        return lambda operands: (run(op, operands, attributes, threads=threads),)
 
     def step(self, values: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
         """The outputs of one step.
@@ -86,7 +107,7 @@ class Executor:
 
     def _run(self, calls: Sequence[tuple[Call, Run]], inputs: list[Array], watch: Watch | None) -> list[Array | None]:
         """The values at the end of the calls: the outputs', those before them are gone. The first fault is raised."""
-        held: list[Any] = [*inputs, *self._constants, *[None] * len(self.program.nodes)]
+        held: list[Any] = [*inputs, *self._constants]
         for call, run in calls:
             operands = [held[value] for value in call.reads]
             try:
@@ -100,6 +121,18 @@ class Executor:
             for value in call.frees:
                 held[value] = None
         return held
+
+
+def view_of(node: Node, types: Sequence[TensorType]) -> Run | None:
+    """A function that gives a permute's or slice's view, without the look-ups of a backend; None for other nodes."""
+    if node.op == "permute":
+        axes = node.attributes["axes"]
+        return lambda operands: (operands[0].transpose(axes),)
+    if node.op == "slice":
+        bounds = zip(*(node.attributes[name] for name in ("start", "stop", "step")), strict=True)
+        slices = tuple(slice(*bound) for bound in bounds)
+        return lambda operands: (operands[0][slices],)
+    return None
 
 
 def _constant(constant: Constant) -> Array:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from engine.fusion import Unit, group_of, read_outside, units_of
 from engine.program import Node, Program
 from kernels import spec
+from kernels.group import Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,14 @@ class Call:
     reads:   the values that it takes
     writes:  the values that it leaves
     frees:   the values that nothing reads afterwards
+    group:   what a backend compiles to compute more than one node in one pass over memory
     """
 
     members: tuple[int, ...]
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     frees: tuple[int, ...] = ()
+    group: Group | None = None
 
 
 def needed_nodes(program: Program) -> frozenset[int]:
@@ -51,6 +55,45 @@ def single_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
     return [Call((number,), node_of(program, number).operands, (number,)) for number in sorted(nodes)]
 
 
+def fused_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
+    """Groups of the nodes as calls of one pass each; a layout operator comes right before the first that reads it."""
+    units, wanted = units_of(program), frozenset(nodes)
+    outside = read_outside(program, units)
+    calls: list[Call] = []
+    known = set(range(program.first_node))
+
+    def add(call: Call) -> None:
+        for value in call.reads:
+            if value not in known:
+                add(Call((value,), node_of(program, value).operands, (value,)))
+        calls.append(call)
+        known.update(call.writes)
+
+    for unit in units:
+        if wanted.intersection(unit.members):
+            add(_fused_call(program, unit, outside))
+    for output in program.outputs:
+        if output.value not in known:
+            add(Call((output.value,), node_of(program, output.value).operands, (output.value,)))
+    return calls
+
+
+def _fused_call(program: Program, unit: Unit, outside: frozenset[int]) -> Call:
+    if len(unit.members) == 1:
+        return Call(tuple(unit.members), node_of(program, unit.members[0]).operands, tuple(unit.members))
+    group, reads, writes = group_of(program, unit, outside)
+    return Call(tuple(unit.members), reads, writes, group=group)
+
+
+def constant_layouts(program: Program) -> frozenset[int]:
+    """The layout operators that only rearrange a constant: views that are the same in every step."""
+    found = set(range(program.first_constant, program.first_node))
+    for number, node in program.numbered_nodes():
+        if spec.is_layout(node.op) and node.operands[0] in found:
+            found.add(number)
+    return frozenset(number for number in found if number >= program.first_node)
+
+
 def with_frees(calls: Sequence[Call], kept: Iterable[int]) -> tuple[Call, ...]:
     """The calls, each with the values that die with it: read for the last time, or never read.
 
@@ -60,5 +103,5 @@ def with_frees(calls: Sequence[Call], kept: Iterable[int]) -> tuple[Call, ...]:
     for call in reversed(calls):
         dies = tuple(dict.fromkeys(value for value in (*call.reads, *call.writes) if value not in alive))
         alive.update(dies)
-        planned.append(Call(call.members, call.reads, call.writes, dies))
+        planned.append(replace(call, frees=dies))
     return tuple(reversed(planned))

@@ -13,7 +13,7 @@ from small_jobs import BACKEND, BACKENDS, Builder, small_job, small_program
 
 from engine.execute import Executor, NodeFault
 from engine.program import Program
-from engine.schedule import needed_nodes, node_of, single_calls, with_frees
+from engine.schedule import fused_calls, needed_nodes, node_of, single_calls, with_frees
 from kernels import spec
 
 SETTINGS = list(itertools.product(BACKENDS, (1, 2)))
@@ -42,7 +42,9 @@ def by_the_law(program: Program, values: dict[str, np.ndarray]) -> dict[str, np.
 def test_every_backend_and_thread_count_equals_the_law(tmp_path: Path, backend: str, threads: int) -> None:
     values = start_values(tmp_path)
     program = small_program()
-    assert bytes_of(Executor(program, backend, threads).step(values)) == bytes_of(by_the_law(program, values))
+    for fuse in (True, False):
+        executor = Executor(program, backend, threads, fuse)
+        assert bytes_of(executor.step(values)) == bytes_of(by_the_law(program, values))
 
 
 def test_watching_a_step_changes_no_bit_and_shows_every_node_but_layouts_in_order(tmp_path: Path) -> None:
@@ -119,10 +121,11 @@ def test_a_node_that_nobody_needs_and_that_cannot_fault_is_left_out() -> None:
     assert needed_nodes(program) == {2}
 
 
-def test_a_value_dies_at_its_last_use(tmp_path: Path) -> None:
-    """At every node the values that are alive are those that are read later, or that leave the step."""
+@pytest.mark.parametrize("schedule", [single_calls, fused_calls])
+def test_a_value_dies_at_its_last_use(schedule: Any) -> None:
+    """After every call the values that are alive are those that are read later, or that leave the step."""
     program = small_program()
-    calls = with_frees(single_calls(program, needed_nodes(program)), [output.value for output in program.outputs])
+    calls = with_frees(schedule(program, needed_nodes(program)), [output.value for output in program.outputs])
     held: set[int] = set(range(program.first_node))
     for place, call in enumerate(calls):
         assert held.issuperset(call.reads)
@@ -130,6 +133,25 @@ def test_a_value_dies_at_its_last_use(tmp_path: Path) -> None:
         later = {value for other in calls[place + 1 :] for value in other.reads} | {o.value for o in program.outputs}
         assert {value for value in held if value >= program.first_node} <= later
         assert not later.intersection(call.frees)
+
+
+def test_fusing_takes_fewer_calls() -> None:
+    program = small_program()
+    nodes = needed_nodes(program)
+    assert len(fused_calls(program, nodes)) < len(single_calls(program, nodes))
+
+
+def test_a_fault_in_a_fused_schedule_names_the_lowest_node_in_program_order() -> None:
+    """The first look-up joins a late group's order; both look-ups fault, and the first in the program is named."""
+    build = Builder()
+    x, ids = build.input("x", "batch", "float32", 3), build.input("ids", "batch", "int64", 2)
+    late = build.node("take_rows", build.node("exp", build.node("neg", x)), ids)
+    early = build.node("take_rows", x, ids)
+    build.output("out", "metric", build.node("add", early, late))
+    program = build.program()
+    with pytest.raises(NodeFault) as caught:
+        Executor(program, BACKEND).step({"x": np.zeros(3, np.float32), "ids": np.array([0, 9])})
+    assert caught.value.node == program.first_node + 2 and caught.value.element == 1
 
 
 def test_memory_is_given_back_during_the_step(tmp_path: Path) -> None:
