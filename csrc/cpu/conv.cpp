@@ -1,21 +1,213 @@
 // conv and its two gradients, exact in integers and rounded once: docs/numerics.md, Products.
 #include "conv_direct.h"
+#include "conv_multiply.h"
 
 namespace isobit::ISOBIT_ISA {
 
+namespace {
+
+// Scratch of the calling thread, one block for each thing that lives as long as a call.
+struct Room {
+    Scratch first, second, image, filters, operands;
+
+    void release() {
+        for (Scratch *scratch : {&first, &second, &image, &filters, &operands}) scratch->release();
+    }
+};
+
+Room &room() {
+    static thread_local Room rooms;
+    return rooms;
+}
+
+// Padding and strides may make a padded image far larger than the image: then the definition itself is computed.
+bool is_roomy(double image_lanes, double elements) { return image_lanes > 16 * elements + (1 << 24); }
+
+// One operand per group in one block of memory.
+std::vector<Operand> make_operands(const Layout &layout, int64_t groups, Scratch &scratch) {
+    const int64_t bytes = (Operand::bytes(layout) + 63) / 64 * 64;
+    char *memory = scratch.get<char>(groups * bytes);
+    std::vector<Operand> operands;
+    for (int64_t group = 0; group < groups; ++group) operands.emplace_back(layout, memory + group * bytes);
+    return operands;
+}
+
+// lines x K floats of each group, row-major, become its operand.
+void prepare_groups(std::vector<Operand> &operands, const float *filters, int64_t K, const Range &range, int threads,
+                    const int32_t *maxima = nullptr) {
+    const int64_t groups = static_cast<int64_t>(operands.size());
+    for_each_unit(groups == 1 ? 1 : threads, groups, [&](int64_t group) {
+        const int64_t lines = operands[group].layout.lines;
+        prepare({filters + group * lines * K, lines, K, K, 1}, range, operands[group], groups == 1 ? threads : 1,
+                maxima ? maxima + group * lines : nullptr);
+    });
+}
+
+template <class Group>
+std::vector<int32_t> reduce_maxima(const std::vector<int32_t> &maxima, int64_t groups, const Group &group) {
+    std::vector<int32_t> reduced(groups, 0);
+    for (size_t i = 0; i < maxima.size(); ++i) {
+        int32_t &to = reduced[group(static_cast<int64_t>(i))];
+        to = std::max(to, maxima[i]);
+    }
+    return reduced;
+}
+
+void fill(const FloatImage &x, const GroupScales &scales, const PairedImage &image, int threads) {
+    image.planes == 3 ? fill_paired_image<true>(x, scales, image, threads) : fill_paired_image<false>(x, scales, image, threads);
+}
+
+void fill(const FloatImage &x, const GroupScales &scales, const PlacedImage &image, int threads) {
+    image.planes == 3 ? fill_placed_image<true>(x, scales, image, threads) : fill_placed_image<false>(x, scales, image, threads);
+}
+
+}  // namespace
+
 void op_conv(const isobit_call &call) {
     const Geometry z = check_conv(call);
-    conv_direct(call, z, range_of(z.width, z.D * z.R * z.S));
+    const Range range = range_of(z.width, z.D * z.R * z.S);
+    if (element_count(*call.output) == 0) return;
+    PairedImage image{z.N, z.groups, z.D, (z.D + 1) / 2, {z.stride[0], z.stride[1]}, {z.padding[0], z.padding[1]},
+                      (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1, (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1,
+                      range.wide ? 3 : 1, nullptr};
+    if (is_roomy(image.lanes(), element_count(call.inputs[0])))
+        return conv_direct(call, z, range);
+    Room &scratch = room();
+    const FloatImage x = contiguous_image(call.inputs[0], scratch.first, call.threads);
+    const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
+    const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.N * z.groups,
+                                           [&](int64_t nc) { return nc / z.C * z.groups + nc % z.C / z.D; }), range);
+    image.data = scratch.image.get<int32_t>(image.size());
+    fill(x, scales, image, call.threads);
+    // Lanes of k: element of the filter, then pair of channels.
+    const int64_t taps = z.R * z.S, K = 2 * image.pairs * taps;
+    float *filters = scratch.filters.get<float>(z.O * K);
+    std::fill_n(filters, z.O * K, 0.0f);
+    for (int64_t o = 0; o < z.O; ++o)
+        for (int64_t d = 0; d < z.D; ++d)
+            for (int64_t tap = 0; tap < taps; ++tap) filters[o * K + tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
+    std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
+    prepare_groups(operands, filters, K, range, call.threads);
+    std::vector<int64_t> steps;
+    for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t d = 0; d < image.pairs; ++d)
+            steps.push_back(d * image.channel_size() + image.offset(tap / z.S * z.dilation[0], tap % z.S * z.dilation[1]));
+    const int64_t places = z.P * z.Q;
+    std::vector<ConvProduct> products;
+    for (int64_t group = 0; group < z.groups; ++group)
+        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
+                            z.N * places, &scales, data_of<float>(*call.output) + group * z.E * places, places, range.wide});
+    multiply_all(products, call.threads, z.E, [&](int64_t group, int64_t j) {
+        const int64_t n = j / places, p = j % places / z.Q, q = j % z.Q;
+        return Place{n * image.sample_size() + p * image.columns + q, n * z.O * places + p * z.Q + q, n * z.groups + group};
+    });
+    scratch.release();
 }
 
 void op_conv_grad_input(const isobit_call &call) {
     const Geometry z = check_grad_input(call);
-    conv_grad_input_direct(call, z, range_of(z.width, z.E * z.R * z.S));
+    const Range range = range_of(z.width, z.E * z.R * z.S);
+    if (element_count(*call.output) == 0) return;
+    // Place p meets row h where h + padding = p * stride + r * dilation: by phases a of h + padding, u = p + r * dilation / stride.
+    PairedImage image{z.N, z.groups, z.E, (z.E + 1) / 2, {1, 1}, {}, 0, 0, range.wide ? 3 : 1, nullptr};
+    const int64_t sizes[2] = {z.H, z.W}, filter[2] = {z.R, z.S}, counts[2] = {z.P, z.Q};
+    int64_t extent[2];
+    for (int axis = 0; axis < 2; ++axis) {
+        image.low[axis] = (filter[axis] - 1) * z.dilation[axis] / z.stride[axis];
+        extent[axis] = std::max(counts[axis], (sizes[axis] - 1 + z.padding[axis]) / z.stride[axis] + 1) + image.low[axis];
+    }
+    image.rows = extent[0], image.columns = extent[1];
+    if (z.stride[0] * z.stride[1] > 64 ||
+        is_roomy(image.lanes(), element_count(call.inputs[0])))
+        return conv_grad_input_direct(call, z, range);
+    Room &scratch = room();
+    const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
+    const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
+    const GroupScales scales(reduce_maxima(plane_maxima(g, call.threads), z.N * z.groups,
+                                           [&](int64_t no) { return no / z.O * z.groups + no % z.O / z.E; }), range);
+    const std::vector<int32_t> filter_maxima =
+        reduce_maxima(plane_maxima(w, call.threads), z.C, [&](int64_t od) { return od / z.D / z.E * z.D + od % z.D; });
+    image.data = scratch.image.get<int32_t>(image.size());
+    fill(g, scales, image, call.threads);
+    for (int64_t a = 0; a < z.stride[0]; ++a)
+        for (int64_t b = 0; b < z.stride[1]; ++b) {
+            std::vector<int64_t> taps, steps;
+            for (int64_t tap = 0; tap < z.R * z.S; ++tap)
+                if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b) taps.push_back(tap);
+            // Rows u * stride + a - padding in [0, H).
+            const auto from = [](int64_t low, int64_t stride) { return low > 0 ? (low + stride - 1) / stride : 0; };
+            const int64_t u0 = from(z.padding[0] - a, z.stride[0]), u1 = from(z.H + z.padding[0] - a, z.stride[0]);
+            const int64_t v0 = from(z.padding[1] - b, z.stride[1]), v1 = from(z.W + z.padding[1] - b, z.stride[1]);
+            const int64_t U = u1 - u0, V = v1 - v0;
+            if (U <= 0 || V <= 0) continue;
+            const int64_t K = 2 * image.pairs * static_cast<int64_t>(taps.size());
+            float *filters = scratch.filters.get<float>(z.C * K);
+            std::fill_n(filters, z.C * K, 0.0f);
+            for (int64_t o = 0; o < z.O; ++o)
+                for (int64_t d = 0; d < z.D; ++d)
+                    for (size_t tap = 0; tap < taps.size(); ++tap)
+                        filters[(o / z.E * z.D + d) * K + tap * 2 * image.pairs + o % z.E] = w.x[(o * z.D + d) * z.R * z.S + taps[tap]];
+            std::vector<Operand> operands = make_operands(Layout(z.D, K, range.wide, false), z.groups, scratch.operands);
+            prepare_groups(operands, filters, K, range, call.threads, filter_maxima.data());
+            for (const int64_t tap : taps)
+                for (int64_t e = 0; e < image.pairs; ++e)
+                    steps.push_back(e * image.channel_size() + (image.low[0] - tap / z.S * z.dilation[0] / z.stride[0]) * image.columns +
+                                    image.low[1] - tap % z.S * z.dilation[1] / z.stride[1]);
+            std::vector<ConvProduct> products;
+            for (int64_t group = 0; group < z.groups; ++group)
+                products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
+                                    z.N * U * V, &scales, data_of<float>(*call.output) + group * z.D * z.H * z.W, z.H * z.W, range.wide});
+            multiply_all(products, call.threads, z.D, [&](int64_t group, int64_t j) {
+                const int64_t n = j / (U * V), u = u0 + j / V % U, v = v0 + j % V;
+                const int64_t h = u * z.stride[0] + a - z.padding[0], column = v * z.stride[1] + b - z.padding[1];
+                return Place{n * image.sample_size() + u * image.columns + v, (n * z.C * z.H + h) * z.W + column, n * z.groups + group};
+            });
+        }
+    scratch.release();
 }
 
 void op_conv_grad_weight(const isobit_call &call) {
     const Geometry z = check_grad_weight(call);
-    conv_grad_weight_direct(call, z, range_of(z.width, z.N * z.P * z.Q));
+    const Range range = range_of(z.width, z.N * z.P * z.Q);
+    if (element_count(*call.output) == 0) return;
+    PlacedImage image{z.N, z.groups, z.D, z.stride[1], {z.padding[0], z.padding[1]}, z.H + 2 * z.padding[0], z.W + 2 * z.padding[1],
+                      range.wide ? 3 : 1, nullptr};
+    if (is_roomy(image.lanes(), element_count(call.inputs[1])))
+        return conv_grad_weight_direct(call, z, range);
+    Room &scratch = room();
+    const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
+    const FloatImage x = contiguous_image(call.inputs[1], scratch.second, call.threads);
+    const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.C, [&](int64_t nc) { return nc % z.C; }), range);
+    image.data = scratch.image.get<int32_t>(image.size());
+    fill(x, scales, image, call.threads);
+    // Lanes of k: sample, row, pair of neighbours in it; a row of odd length ends with a zero.
+    const int64_t even = (z.Q + 1) / 2 * 2, K = z.N * z.P * even;
+    float *grads = scratch.filters.get<float>(z.O * K);
+    parallel_for(call.threads, z.O, [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o)
+            for (int64_t n = 0; n < z.N; ++n)
+                for (int64_t p = 0; p < z.P; ++p) {
+                    float *to = grads + ((o * z.N + n) * z.P + p) * even;
+                    std::memcpy(to, g.x + ((n * z.O + o) * z.P + p) * z.Q, z.Q * sizeof(float));
+                    if (even > z.Q) to[z.Q] = 0;
+                }
+    });
+    std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
+    prepare_groups(operands, grads, K, range, call.threads);
+    std::vector<int64_t> steps;
+    for (int64_t np = 0; np < z.N * z.P; ++np)
+        for (int64_t q = 0; q < z.Q; q += 2)
+            steps.push_back(((np / z.P * image.rows + np % z.P * z.stride[0]) * image.columns + q * z.stride[1]) * z.D);
+    const int64_t taps = z.R * z.S;
+    std::vector<ConvProduct> products;
+    for (int64_t group = 0; group < z.groups; ++group)
+        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
+                            taps * z.D, &scales, data_of<float>(*call.output) + group * z.E * z.D * taps, z.D * taps, range.wide});
+    multiply_all(products, call.threads, 224 / TILE_ROWS, [&](int64_t group, int64_t j) {
+        const int64_t tap = j / z.D, d = j % z.D;
+        return Place{(tap / z.S * z.dilation[0] * image.columns + tap % z.S * z.dilation[1]) * z.D + d, d * taps + tap, group * z.D + d};
+    });
+    scratch.release();
 }
 
 }  // namespace isobit::ISOBIT_ISA
