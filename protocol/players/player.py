@@ -96,7 +96,7 @@ class Player:
         size, start = level_size(law, game), self.trace.state_root(game.step)
         end = game.step + (size - 1 if game.level == INTERVAL else 1)
         value, side = self.trace.state_root(end), game.sides[game.side_of(self.address)]
-        if game.start not in (None, start) or leaf_hash(value) != side.node:
+        if game.start not in (None, start) or leaf_hash(value) != side.node or not self._ends_in(game, tree, value):
             return None
         return Enter(
             value=value,
@@ -107,6 +107,11 @@ class Player:
             last_proof=tree.proof(size - 1),
             row=tree.row(0, size, self._arity(game)),
         )
+
+    def _ends_in(self, game: Game, tree: Tree, value: bytes) -> bool:
+        """Whether the own tree supports the own claim; it does not where the run's files were altered."""
+        last = leaf_hash(value) if game.level == INTERVAL else self._law(game).leaf(tree.size - 1, value)
+        return tree.levels[0][-1] == last
 
     def _law(self, game: Game) -> Law:
         job = self.coordinator.state.jobs[game.job]

@@ -74,7 +74,8 @@ class ProgramTrace:
         self._hasher = StateHasher(backend, threads)
         self._roots: dict[int, bytes] = dict(self.run.roots()) if self.run is not None else {}
         self._entries: tuple[int, tuple[bytes, ...]] | None = None
-        self._law = law_of(self.job, program_to_bytes(self.program))
+        self.program_bytes = program_to_bytes(self.program)
+        self._law = law_of(self.job, self.program_bytes)
         self._at = 0
         self._state = self._start()
 

@@ -83,7 +83,7 @@ class Database:
             TABLES.create_all(self.connection, checkfirst=True)
             if self.connection.dialect.name == "sqlite":
                 _forbid_changes(self.connection)
-            found: dict[str, str] = dict(self.connection.execute(META.select()).tuples().all())
+            found: dict[str, str] = {row.name: row.value for row in self.connection.execute(META.select())}
             wanted = {"format": FORMAT, "params": params_hash}
             if not found:
                 self.connection.execute(insert_into(META), [{"name": k, "value": v} for k, v in wanted.items()])
@@ -104,7 +104,7 @@ class Database:
     def balances(self) -> dict[str, int]:
         """The stored balances."""
         with self._transaction():
-            return dict(self.connection.execute(BALANCES.select()).tuples().all())
+            return {row.account: row.balance for row in self.connection.execute(BALANCES.select())}
 
     def journal(self) -> list[Transfer]:
         """Every transfer ever made, in order."""

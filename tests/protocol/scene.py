@@ -8,9 +8,10 @@ from protocol.game.messages import NOTHING, Body, Deposit, Message, PostJob
 from protocol.game.params import Params, Terms
 from protocol.game.types import Game, State
 from protocol.identity import Identity, Signed
+from protocol.law import law_of
 from protocol.players.player import Player
 from protocol.players.solver import Solver
-from protocol.players.trace import Trace
+from protocol.players.trace import ProgramTrace, Trace
 from protocol.players.verifier import Verifier
 from protocol.service.coordinator import Coordinator, Receipt
 from tests.protocol.toy import OPERATOR, OTHER, SOLVER, SUBMITTER, TERMS, THIRD, VERIFIER, ToyLaw, ToyTrace, toy_params
@@ -105,3 +106,13 @@ def duel(scene: Scene, solver: ToyTrace, *verifiers: ToyTrace, terms: Terms = TE
     players += [scene.verifier(trace, who) for who, trace in zip((VERIFIER, OTHER, THIRD), verifiers, strict=False)]
     scene.play(*players)
     return job
+
+
+def real_duel(solver: ProgramTrace, verifier: ProgramTrace, terms: Terms = TERMS) -> Game:
+    """The one game that two traces of a real job play."""
+    scene = Scene(Params("isobit real", OPERATOR.address, law_of, supply=10**9))
+    scene.send(SUBMITTER, PostJob(terms, solver.job, solver.program_bytes))
+    scene.play(first := scene.solver(solver))
+    scene.after(terms.bid_period_s)
+    scene.play(first, scene.verifier(verifier))
+    return scene.game

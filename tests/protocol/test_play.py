@@ -1,0 +1,94 @@
+"""Disputes about a real program: the first wrong entry is found, computed again, and its owner pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.job import JobFolder
+from engine.train import train
+from protocol.play import local_dispute
+from protocol.players.dishonest import flips_one_bit, node_of_weight, train_altered
+from protocol.players.trace import ProgramTrace
+from tests.engine.small_jobs import BACKEND, small_job
+from tests.protocol.scene import real_duel
+
+
+@pytest.fixture(scope="module", params=[1, 4, 5], ids=lambda interval: f"interval {interval}")
+def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    return small_job(tmp_path_factory.mktemp("job") / "job", interval=request.param)
+
+
+@pytest.fixture(scope="module")
+def honest_run(job: JobFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("honest") / "run"
+    train(job, folder, BACKEND)
+    return folder
+
+
+def altered_run(job: JobFolder, folder: Path, step: int, node: int) -> Path:
+    train_altered(job, folder, flips_one_bit(step, node), BACKEND, checkpoint_every=job.job.interval)
+    return folder
+
+
+@pytest.mark.parametrize("step", [0, 4, 6, 11])
+def test_a_flipped_bit_of_a_weight_is_found_and_slashed(
+    job: JobFolder, honest_run: Path, tmp_path: Path, step: int
+) -> None:
+    node = node_of_weight(job.program)
+    wrong = altered_run(job, tmp_path / "run", step, node)
+    flip = flips_one_bit(step, node)
+    transcript = local_dispute(job, wrong, honest_run, backend=BACKEND, alter_a=flip, arity=4)
+    (game,) = transcript.games
+    assert game.wrong == ("solver",)
+    assert game.referee.startswith(f"node %{node} = ")
+    assert f"step {step}" in [level.name for level in game.levels]
+    assert transcript.payouts[game.solver] == -50_000 and transcript.payouts[game.challenger] == 25_000
+    assert set(transcript.claims.values()) == {"rejected"}
+
+
+@pytest.mark.parametrize("step", [0, 7])
+def test_a_verifier_that_flips_a_bit_loses_to_an_honest_solver(
+    job: JobFolder, honest_run: Path, tmp_path: Path, step: int
+) -> None:
+    node = node_of_weight(job.program, "weight")
+    wrong = altered_run(job, tmp_path / "run", step, node)
+    transcript = local_dispute(job, honest_run, wrong, backend=BACKEND, alter_b=flips_one_bit(step, node))
+    (game,) = transcript.games
+    assert game.wrong == ("challenger",)
+    assert transcript.payouts[game.challenger] == -10_000 and transcript.payouts[game.solver] == 5_000
+    assert set(transcript.claims.values()) == {"open"}
+
+
+def test_equal_runs_are_not_disputed(job: JobFolder, honest_run: Path) -> None:
+    transcript = local_dispute(job, honest_run, honest_run, backend=BACKEND)
+    assert not transcript.disputed and transcript.payouts == {}
+
+
+def test_a_run_that_cannot_be_run_again_to_its_own_roots_loses_by_silence(
+    job: JobFolder, honest_run: Path, tmp_path: Path
+) -> None:
+    wrong = altered_run(job, tmp_path / "run", 5, node_of_weight(job.program))
+    transcript = local_dispute(job, wrong, honest_run, backend=BACKEND)
+    (game,) = transcript.games
+    assert (game.wrong, game.reason) == (("solver",), "silence")
+
+
+def test_every_entry_of_a_step_can_be_the_one_that_is_disputed(job: JobFolder) -> None:
+    """One flipped bit in the result of any node that reaches the state ends at that node, for both roles."""
+
+    trace = ProgramTrace(job, None, BACKEND)
+    honest, reached = trace.state_root(job.job.interval), 0
+    for entry in trace.law.table:
+        if entry.kind == "node" and entry.type is not None and entry.type.dtype == "float32":
+            flip = flips_one_bit(0, entry.number, bit=30)
+            liar = ProgramTrace(job, None, BACKEND, alter=flip)
+            if liar.state_root(job.job.interval) == honest:
+                continue
+            reached += 1
+            for roles in ((liar, trace), (trace, liar)):
+                game = real_duel(*roles)
+                assert trace.law.table[game.first].number == entry.number, trace.law.name(game.first)
+                assert game.wrong == (roles[0] is liar, roles[1] is liar)
+    assert reached >= 5
