@@ -83,7 +83,7 @@ def write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX: tl.con
     tl.store(target, value, (row < M)[:, None] & (column < N)[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])
 def product_kernel(
     a,
     b,
@@ -144,7 +144,7 @@ def product_kernel(
         write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX, BITS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])
 def finish_kernel(
     sums,
     maxima_a,
@@ -223,7 +223,8 @@ def product(
 _fastest: dict[tuple[object, ...], Tiling] = {}
 
 
-INTERPRETER_TILING = Tiling(32, 32, 128)
+INTERPRETER_TILING, SMALL_TILING = Tiling(32, 32, 128), Tiling(64, 64, 64)
+SMALL = 2**26  # multiply-adds below which measuring costs more than it finds
 # More shared memory than this device has, or more registers than its assembler finds.
 TOO_LARGE = (triton.runtime.errors.OutOfResources, triton.runtime.errors.PTXASError)
 
@@ -239,6 +240,8 @@ def fastest(
     if INTERPRETED:
         return INTERPRETER_TILING
     a, b = operands
+    if a.shape[0] * a.shape[2] * b.shape[2] * a.shape[3] < SMALL:
+        return SMALL_TILING
     key = (width, limit, a.device, *a.shape, b.shape[2])
     if key not in _fastest:
         seconds = {}
@@ -263,3 +266,8 @@ def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
         stop.synchronize()
         times.append(start.elapsed_time(stop))
     return min(times)
+
+
+def chosen() -> dict[tuple[object, ...], Tiling]:
+    """The tilings that were measured fastest so far, by width, integers' bound, device, batch, digits, M, P and N."""
+    return dict(_fastest)

@@ -69,7 +69,7 @@ def canonical_nan(like):
     return (like * 0 + CANONICAL_NAN).to(tl.int32).to(tl.float32, bitcast=True)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "terms", "batch_stride"])
 def maxima_kernel(
     x, out, rows, terms, batch_stride, row_stride, term_stride, R: tl.constexpr, T: tl.constexpr, SPAN: tl.constexpr
 ):
@@ -86,7 +86,7 @@ def maxima_kernel(
     tl.atomic_max(out + batch * rows + row, tl.max(highest, 1), row < rows)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "terms", "batch_stride"])
 def digits_kernel(
     x,
     maxima,
