@@ -246,7 +246,7 @@ class Builder:
             needed[number] = True
         for number in reversed(range(len(self._what))):
             what = self._what[number]
-            needed[number] |= isinstance(what, Input) or isinstance(what, Node) and spec.OPERATORS[what.op].can_fault
+            needed[number] |= isinstance(what, Input) or (isinstance(what, Node) and spec.OPERATORS[what.op].can_fault)
             if needed[number] and isinstance(what, Node):
                 for operand in what.operands:
                     needed[operand] = True
@@ -273,7 +273,7 @@ def _trivial(op: str, operands: Sequence[Value], attributes: Mapping[str, Any]) 
         return x
     if op == "mul" and _is_all(x, 1):
         return operands[1]
-    if op == "sub" and _is_all(operands[1], 0) or op == "add" and x.dtype != "float32" and _is_all(operands[1], 0):
+    if (op == "sub" and _is_all(operands[1], 0)) or (op == "add" and x.dtype != "float32" and _is_all(operands[1], 0)):
         return x
     return None
 

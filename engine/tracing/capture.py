@@ -19,10 +19,25 @@ from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.stateless import _reparametrize_module
 
-from engine.tracing.errors import TraceError, place
+from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.statistics import VisibleStatistics
 
+aten = torch.ops.aten
+# what can meet an index out of range, or a zero divisor, stays even where its result is not used
+FAULTING = {
+    aten.embedding.default,
+    aten.index.Tensor,
+    aten.index_select.default,
+    aten.index_put.default,
+    aten.gather.default,
+    aten.scatter.src,
+    aten.scatter.value,
+    aten.scatter_add.default,
+    aten.floor_divide.default,
+    aten.remainder.Tensor,
+    aten.div.Tensor_mode,
+}
 Loss = Callable[[torch.nn.Module, dict[str, Tensor]], Any]
 
 
@@ -56,8 +71,9 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
         leaves = {n: next(values).detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
-        with plain_step(model, {**leaves, **states}, next(values)):
+        with plain_step(model, {**leaves, **states}, next(values)), UsersLines() as lines:
             metrics = _metrics(loss(model, fields))
+            lines.follow(metrics["loss"])
             gradients = _gradients(metrics["loss"], leaves)
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
         return [value.detach().clone() for group in (metrics, gradients, states) for value in group.values()]
@@ -85,7 +101,9 @@ def _metrics(result: Any) -> dict[str, Tensor]:
     for name, value in metrics.items():
         if not isinstance(value, Tensor) or value.dim() != 0:
             got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise TraceError(f"trace: loss gave {got} as {name!r}, want a tensor of rank 0; reduce it with .mean() or .sum()")
+            raise TraceError(
+                f"trace: loss gave {got} as {name!r}, want a tensor of rank 0; reduce it with .mean() or .sum()"
+            )
     return {"loss": metrics.pop("loss"), **metrics}
 
 
@@ -101,9 +119,8 @@ def _gradients(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _graph(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModule:
     try:
-        return make_fx(step, tracing_mode="fake", record_stack_traces=True)(*flat)
-    except TraceError:
-        raise
+        with preserve_node_meta():
+            return make_fx(step, tracing_mode="fake")(*flat)
     except Exception as error:
         raise _refusal(error) from error
 
@@ -114,12 +131,14 @@ def _without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.
 
     with torch.no_grad(), preserve_node_meta():
         pure = make_fx(torch.func.functionalize(run, remove="mutations"), tracing_mode="fake")(*flat)
-    pure.graph.eliminate_dead_code()
+    pure.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target in FAULTING)
     return pure
 
 
 def _refusal(error: Exception) -> TraceError:
     where = place("".join(traceback.format_exception(error)))
+    if isinstance(error, TraceError):
+        return error if where == UNKNOWN else TraceError(f"{error} (at {where})")
     kind, text = type(error).__name__, str(error).strip().split("\n")[0]
     return TraceError(f"trace: {where}: {kind}: {text}; {_suggestion(error)}")
 
@@ -134,9 +153,11 @@ def _suggestion(error: Exception) -> str:
 
 RANDOM_KEY = "random key"
 SUGGESTIONS = {
-    "DataDependent": "the program must not depend on values: replace .item(), int() or `if tensor:` by torch.where",
-    "GuardOnDataDependent": "the program must not depend on values: replace .item(), int() or `if tensor:` by torch.where",
+    "Size-like symbols: u": "a shape must not depend on values: use torch.where or a mask instead of nonzero",
+    "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",
     "convert all Tensors to FakeTensors": "register the tensor with register_buffer, or pass it in the batch",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
+    ".numpy()": "stay in torch, or prepare the array in `data`",
     "shape": "check the shapes of the batch against the model",
+    "must have same reduction dim": "check the shapes of the batch against the model",
 }

@@ -100,14 +100,23 @@ def _check(values: Mapping[str, Any]) -> None:
     _require("model", values["model"], isinstance(values["model"], torch.nn.Module), "a torch.nn.Module")
     _require("loss", values["loss"], callable(values["loss"]), "loss(model, batch) -> a tensor of rank 0")
     optimizer = values["optimizer"]
-    _require("optimizer", optimizer, hasattr(optimizer, "param_groups"), "a torch.optim.Optimizer over the model's parameters")
+    _require(
+        "optimizer",
+        optimizer,
+        hasattr(optimizer, "param_groups"),
+        "a torch.optim.Optimizer over the model's parameters",
+    )
     _require("optimizer", optimizer, not optimizer.state, "one that has not stepped yet")
     for name in ("batch_size", "steps", "micro_batches", "interval"):
         _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
-    _require("seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1")
+    _require(
+        "seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1"
+    )
     for name in ("clip_norm", "clip_value"):
         value = values[name]
-        _require(name, value, value is None or isinstance(value, int | float) and value > 0, "a positive number or None")
+        _require(
+            name, value, value is None or (isinstance(value, int | float) and value > 0), "a positive number or None"
+        )
     rate = values["learning_rate"]
     _require("learning_rate", rate, rate is None or callable(rate), "learning_rate(step) -> a number")
     B, m = values["batch_size"], values["micro_batches"]
@@ -126,14 +135,18 @@ def _short(value: Any) -> str:
 
 def _fields(data: Any, window: int | None, stride: int | None) -> dict[str, Array | Windows]:
     if not isinstance(data, Mapping) or not data:
-        raise TraceError(f"job file: data is {_short(data)}, want a dict of name -> array with a leading axis of records")
+        raise TraceError(
+            f"job file: data is {_short(data)}, want a dict of name -> array with a leading axis of records"
+        )
     arrays = {name: _array(name, value) for name, value in data.items()}
     if window is not None:
         _require("window", window, type(window) is int and window > 0, "a positive int")
-        _require("window_stride", stride, stride is None or type(stride) is int and stride > 0, "a positive int")
+        _require("window_stride", stride, stride is None or (type(stride) is int and stride > 0), "a positive int")
         for name, array in arrays.items():
             if array.ndim != 1 or array.size < window:
-                raise TraceError(f"job file: data {name!r} has shape {array.shape}, want a stream [N] with N >= window = {window}")
+                raise TraceError(
+                    f"job file: data {name!r} has shape {array.shape}, want a stream [N] with N >= window = {window}"
+                )
         return {name: Windows(array, window, stride or 1) for name, array in arrays.items()}
     counts = {name: array.shape[0] if array.ndim else None for name, array in arrays.items()}
     if None in counts.values() or len(set(counts.values())) != 1 or 0 in counts.values():

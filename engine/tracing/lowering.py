@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from engine.tracing import rules_elementwise, rules_indexing, rules_layout, rules_loss, rules_norm, rules_product, rules_reduction
+from engine.tracing import (
+    rules_elementwise,
+    rules_indexing,
+    rules_layout,
+    rules_loss,
+    rules_norm,
+    rules_product,
+    rules_reduction,
+)
 from engine.tracing.builder import Builder, Value
 from engine.tracing.capture import Captured
 from engine.tracing.errors import TraceError, place
@@ -84,7 +92,9 @@ class Lowering:
         except TraceError as error:
             raise TraceError(f"{error} (at {place(node.stack_trace)})") from None
         except (ValueError, TypeError) as error:
-            raise TraceError(f"trace: {place(node.stack_trace)}: {node.target}: no rule for this use: {error}") from error
+            raise TraceError(
+                f"trace: {place(node.stack_trace)}: {node.target}: no rule for this use: {error}"
+            ) from error
 
 
 def _bits(b: Builder, random: Sequence[Value], site: int, shape: Sequence[int]) -> Value:
@@ -109,7 +119,7 @@ def _types(node: Node) -> Any:
 def _type(node: Node, value: Tensor) -> TensorType:
     if value.dtype not in DTYPES:
         raise TraceError(
-            f"trace: {place(node.stack_trace)}: {node.target}: got {value.dtype}, want {_wanted()}; cast before this line"
+            f"trace: {place(node.stack_trace)}: {node.target}: got {value.dtype}, want {_wanted()}; cast first"
         )
     return TensorType(DTYPES[value.dtype], tuple(int(size) for size in value.shape))
 
@@ -121,9 +131,12 @@ def _wanted() -> str:
 def _require_static(node: Node) -> None:
     value = node.meta.get("val")
     for item in value if isinstance(value, tuple | list) else (value,):
-        if isinstance(item, torch.SymInt | torch.SymFloat | torch.SymBool) or (
-            isinstance(item, Tensor) and any(not isinstance(size, int) for size in item.shape)
-        ):
+        if isinstance(item, torch.SymInt | torch.SymFloat | torch.SymBool):
+            raise TraceError(
+                f"trace: {place(node.stack_trace)}: {node.target}: a number of Python would depend on values;"
+                " replace .item(), int() or float() of a tensor by the tensor"
+            )
+        if isinstance(item, Tensor) and any(not isinstance(size, int) for size in item.shape):
             raise TraceError(
                 f"trace: {place(node.stack_trace)}: {node.target}: the shape of the result depends on values;"
                 " use a dense form: torch.where or multiplication by a mask instead of nonzero or boolean indexing"

@@ -38,7 +38,9 @@ class Rule:
 
     slots: Callable[[Options], Slots]
     numbers: Callable[[Options, Sequence[float]], Numbers]
-    update: Callable[[Builder, Options, dict[str, Value], dict[str, Value], Value, Value], tuple[Value, dict[str, Value]]]
+    update: Callable[
+        [Builder, Options, dict[str, Value], dict[str, Value], Value, Value], tuple[Value, dict[str, Value]]
+    ]
     options: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -52,12 +54,12 @@ def _decayed(options: Options, parameter: Value, gradient: Value) -> Value:
     return gradient + parameter * decay if decay else gradient
 
 
-
 def _lerp(old: Value, new: Value, weight: float) -> Value:
     return old + (new - old) * weight
 
 
 # SGD
+
 
 def _sgd_slots(options: Options) -> Slots:
     return {"momentum_buffer": 0.0} if options["momentum"] else {}
@@ -80,6 +82,7 @@ def _sgd(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[st
 
 
 # Adam and AdamW
+
 
 def _adam_slots(options: Options) -> Slots:
     return {"exp_avg": 0.0, "exp_avg_sq": 0.0} | ({"max_exp_avg_sq": 0.0} if options["amsgrad"] else {})
@@ -112,7 +115,9 @@ def _adamw(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[
     return _adam_step(b, options, numbers, slots, p * numbers["kept"] if "kept" in numbers else p, g)
 
 
-def _adam_step(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
+def _adam_step(
+    b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value
+) -> Any:
     first, second = options["betas"]
     after = {
         "exp_avg": _lerp(slots["exp_avg"], g, 1 - first),
@@ -127,12 +132,15 @@ def _adam_step(b: Builder, options: Options, numbers: dict[str, Value], slots: d
 
 # RMSprop, Adagrad, Lion
 
+
 def _rmsprop_slots(options: Options) -> Slots:
     names = ["square_avg"] + ["momentum_buffer"] * (options["momentum"] > 0) + ["grad_avg"] * bool(options["centered"])
     return dict.fromkeys(names, 0.0)
 
 
-def _rmsprop(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
+def _rmsprop(
+    b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value
+) -> Any:
     g, alpha = _decayed(options, p, g), options["alpha"]
     after = {"square_avg": slots["square_avg"] * alpha + g * g * (1 - alpha)}
     spread = after["square_avg"]
@@ -153,7 +161,9 @@ def _adagrad_numbers(options: Options, rates: Sequence[float]) -> Numbers:
     return {"learning_rate": [rate / (1 + step * options["lr_decay"]) for step, rate in enumerate(rates)]}
 
 
-def _adagrad(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
+def _adagrad(
+    b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value
+) -> Any:
     g = _decayed(options, p, g)
     after = slots["sum"] + g * g
     return p - g / (b.unary("sqrt", after) + options["eps"]) * numbers["learning_rate"], {"sum": after}
@@ -186,7 +196,17 @@ RULES = {
     "Lion": Rule(lambda options: {"exp_avg": 0.0}, _lion_numbers, _lion, frozenset({"betas", "weight_decay"})),
 }
 # options that choose an implementation or that the job decides, not the formula
-IGNORED = {"params", "lr", "foreach", "fused", "capturable", "differentiable", "initial_lr", "decoupled_weight_decay", "param_names"}
+IGNORED = {
+    "params",
+    "lr",
+    "foreach",
+    "fused",
+    "capturable",
+    "differentiable",
+    "initial_lr",
+    "decoupled_weight_decay",
+    "param_names",
+}
 
 
 def rule_of(optimizer: Any) -> Rule:
@@ -209,7 +229,9 @@ def options_of(optimizer: Any, group: Options, rule: Rule) -> dict[str, Any]:
             raise TraceError(f"trace: optimizer {name}: option {key}={value!r} is unknown to its formula")
     missing = rule.options - set(group)
     if missing:
-        raise TraceError(f"trace: optimizer {name}: got no option {min(missing)}, want {', '.join(sorted(rule.options))}")
+        raise TraceError(
+            f"trace: optimizer {name}: got no option {min(missing)}, want {', '.join(sorted(rule.options))}"
+        )
     return {key: _number(group[key]) for key in sorted(rule.options)}
 
 

@@ -150,12 +150,16 @@ def _randint_like_low(mode: ExplicitRandomness, x: Tensor, low: int, high: int, 
     return _as(_integers(mode, low, high, x.shape), x, kwargs)
 
 
-def _uniform_(mode: ExplicitRandomness, x: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Tensor:
+def _uniform_(
+    mode: ExplicitRandomness, x: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Any = None
+) -> Tensor:
     _refuse_generator(generator)
     return x.copy_(mode.uniform(x.shape) * (high - low) + low)
 
 
-def _normal_(mode: ExplicitRandomness, x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+def _normal_(
+    mode: ExplicitRandomness, x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+) -> Tensor:
     _refuse_generator(generator)
     return x.copy_(mode.normal(x.shape) * std + mean)
 

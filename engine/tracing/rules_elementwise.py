@@ -98,11 +98,10 @@ def _not(b: Builder, x: Value) -> Value:
     return b.unary("bit_not", x)
 
 
-
 def _compare(op: str, swap: bool = False, negate: bool = False) -> Rule:
     def rule(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
         dtype = common_dtype(x, y)
-        if dtype == "bool" and op != "eq" or not isinstance(x, Value):
+        if (dtype == "bool" and op != "eq") or not isinstance(x, Value):
             dtype = "int32" if dtype == "bool" else dtype
         wide = TensorType(dtype, out.shape)
         pair = [shaped(b, x, wide), shaped(b, y, wide)]
@@ -192,6 +191,7 @@ def _addcdiv(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value
 
 
 # Activations
+
 
 def _relu(b: Builder, out: TensorType, x: Value) -> Value:
     return b.binary("maximum", x, 0)
@@ -324,7 +324,23 @@ def _shift(op: str) -> Rule:
     return lambda b, out, x, amount: b.emit(op, [shaped(b, x, out), shaped(b, amount, out)])
 
 
-NAMED = ("neg", "abs", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tanh", "erf")
+NAMED = (
+    "neg",
+    "abs",
+    "sqrt",
+    "rsqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tanh",
+    "erf",
+)
 RULES: dict[Any, Rule] = {
     **{getattr(aten, name).default: _unary(name) for name in (*NAMED, "sigmoid", "floor", "ceil", "trunc", "round")},
     aten.add.Tensor: _add,

@@ -125,7 +125,13 @@ def _index(b: Builder, out: TensorType, x: Value, indices: Sequence[Value | None
 
 
 def _index_put(
-    b: Builder, out: TensorType, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    indices: Sequence[Value | None],
+    values: Value,
+    accumulate: bool = False,
+    *_: Any,
 ) -> Value:
     if len(indices) == 1 and indices[0] is not None and indices[0].dtype == "bool":
         return _masked_put(b, out, x, indices[0], values, accumulate)
@@ -163,7 +169,9 @@ def _index_select(b: Builder, out: TensorType, x: Value, axis: int, ids: Value) 
     return _index(b, out, x, [None] * (axis % x.rank) + [ids])
 
 
-def _index_add(b: Builder, out: TensorType, x: Value, axis: int, ids: Value, source: Value, *, alpha: Scalar = 1) -> Value:
+def _index_add(
+    b: Builder, out: TensorType, x: Value, axis: int, ids: Value, source: Value, *, alpha: Scalar = 1
+) -> Value:
     source = source if alpha == 1 else source * alpha
     return _index_put(b, out, x, [None] * (axis % x.rank) + [ids], source, accumulate=True)
 
@@ -182,7 +190,9 @@ def _sort(b: Builder, out: Any, x: Value, axis: int = -1, descending: bool = Fal
     return _sorted(b, x, axis, descending, x.shape[axis])
 
 
-def _stable_sort(b: Builder, out: Any, x: Value, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+def _stable_sort(
+    b: Builder, out: Any, x: Value, *, stable: bool | None = None, dim: int = -1, descending: bool = False
+) -> Any:
     return _sort(b, out, x, dim, descending)
 
 
@@ -190,11 +200,14 @@ def _argsort(b: Builder, out: TensorType, x: Value, axis: int = -1, descending: 
     return _sort(b, out, x, axis, descending)[1]
 
 
-def _stable_argsort(b: Builder, out: TensorType, x: Value, *, stable: bool, dim: int = -1, descending: bool = False) -> Value:
+def _stable_argsort(
+    b: Builder, out: TensorType, x: Value, *, stable: bool, dim: int = -1, descending: bool = False
+) -> Value:
     return _sort(b, out, x, dim, descending)[1]
 
 
 # Pooling
+
 
 def _pair(numbers: Sequence[int], default: Sequence[int]) -> tuple[int, int]:
     chosen = list(numbers) or list(default)
@@ -240,11 +253,15 @@ def _max_pool_backward(b: Builder, out: TensorType, g: Value, x: Value, *rest: A
 class Tiles:
     """An average pool whose windows do not overlap: a reshape and a sum."""
 
-    def __init__(self, x: Value, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], what: str) -> None:
+    def __init__(
+        self, x: Value, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], what: str
+    ) -> None:
         self.kernel = _pair(kernel, ())
         H, W = x.shape[-2:]
         if _pair(stride, self.kernel) != self.kernel or any(padding) or H % self.kernel[0] or W % self.kernel[1]:
-            raise TraceError(f"trace: {what}: got overlapping, padded or partial windows, want windows that tile the image")
+            raise TraceError(
+                f"trace: {what}: got overlapping, padded or partial windows, want windows that tile the image"
+            )
         self.P, self.Q = H // self.kernel[0], W // self.kernel[1]
         self.lead = x.shape[:-2]
 

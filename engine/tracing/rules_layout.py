@@ -42,7 +42,13 @@ def _bounds(size: int, start: int | None, stop: int | None) -> tuple[int, int]:
 
 
 def _slice(
-    b: Builder, out: TensorType, x: Value, axis: int = 0, start: int | None = None, stop: int | None = None, step: int = 1
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    axis: int = 0,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int = 1,
 ) -> Value:
     return b.slice(x, axis, *_bounds(x.shape[axis], start, stop), step)
 
@@ -150,7 +156,9 @@ def _slice_scatter(
 ) -> Value:
     axis %= x.rank
     first, last = _bounds(x.shape[axis], start, stop)
-    source = shaped(b, source, TensorType(out.dtype, (*x.shape[:axis], len(range(first, last, step)), *x.shape[axis + 1 :])))
+    source = shaped(
+        b, source, TensorType(out.dtype, (*x.shape[:axis], len(range(first, last, step)), *x.shape[axis + 1 :]))
+    )
     if step == 1:
         last = first + source.shape[axis]
         parts = [b.slice(x, axis, 0, first), source, b.slice(x, axis, last, x.shape[axis])]
@@ -193,12 +201,17 @@ def _as_strided(
     b: Builder, out: TensorType, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
 ) -> Value:
     dense = [prod(size[i + 1 :]) for i in range(len(size))]
-    if offset or prod(size) != prod(x.shape) or any(s != d for s, d, n in zip(stride, dense, size, strict=True) if n > 1):
+    if (
+        offset
+        or prod(size) != prod(x.shape)
+        or any(s != d for s, d, n in zip(stride, dense, size, strict=True) if n > 1)
+    ):
         raise TraceError("trace: as_strided: got overlapping or scattered elements, want a plain reshape")
     return b.reshape(x, size)
 
 
 # Creation
+
 
 def _filled(value: Scalar) -> Rule:
     return lambda b, out, *_, **__: b.full(value, out.dtype, out.shape)

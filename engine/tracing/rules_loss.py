@@ -33,7 +33,9 @@ def _weights(b: Builder, target: Value, w: Value | None, ignore: int) -> Value:
     return b.select(counted, b.emit("take_rows", [w, b.select(counted, target, 0)]), 0.0)
 
 
-def _nll(b: Builder, out: Any, x: Value, target: Value, w: Value | None, reduction: int, ignore: int) -> tuple[Value, Value]:
+def _nll(
+    b: Builder, out: Any, x: Value, target: Value, w: Value | None, reduction: int, ignore: int
+) -> tuple[Value, Value]:
     axis = _class_axis(x)
     safe = b.select(_counted(b, target, ignore), target, 0)
     index = b.reshape(safe, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
@@ -112,7 +114,9 @@ def _smooth_l1(b: Builder, out: TensorType, x: Value, y: Value, reduction: int =
     return _reduced(b, b.select(near, distance * distance * 0.5 / beta, distance - 0.5 * beta), reduction)
 
 
-def _smooth_l1_backward(b: Builder, out: TensorType, g: Value, x: Value, y: Value, reduction: int, beta: float) -> Value:
+def _smooth_l1_backward(
+    b: Builder, out: TensorType, g: Value, x: Value, y: Value, reduction: int, beta: float
+) -> Value:
     difference, _, near = _huber_parts(b, x, y, beta)
     far = b.select(b.binary("lt", difference, 0), b.full(-1.0, "float32", x.shape), 1.0)
     return b.select(near, difference / beta, far) * _spread(g, x, reduction)

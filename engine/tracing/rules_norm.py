@@ -10,7 +10,6 @@ import torch
 from engine.tracing.builder import Builder, Value
 from engine.tracing.rules_elementwise import Rule
 from engine.tracing.rules_reduction import mean, square, total, variance
-from kernels.types import TensorType
 
 aten = torch.ops.aten
 FLOAT_EPS = 2.0**-23
@@ -32,7 +31,9 @@ def _backward(b: Builder, g: Value, normal: Value, inverse: Value, axes: Sequenc
     return (g - mean(b, g, axes, keep=True) - normal * mean(b, g * normal, axes, keep=True)) * inverse
 
 
-def _layer_norm(b: Builder, out: Any, x: Value, shape: Sequence[int], w: Value | None, bias: Value | None, eps: float) -> Any:
+def _layer_norm(
+    b: Builder, out: Any, x: Value, shape: Sequence[int], w: Value | None, bias: Value | None, eps: float
+) -> Any:
     axes = range(x.rank - len(shape), x.rank)
     normal, centre, inverse = _normalise(b, x, axes, eps)
     value = normal if w is None else normal * w
@@ -72,7 +73,14 @@ def _rms_norm(b: Builder, out: Any, x: Value, shape: Sequence[int], w: Value | N
 
 
 def _rms_norm_backward(
-    b: Builder, out: Any, g: Value, x: Value, shape: Sequence[int], inverse: Value, w: Value | None, wanted: Sequence[bool]
+    b: Builder,
+    out: Any,
+    g: Value,
+    x: Value,
+    shape: Sequence[int],
+    inverse: Value,
+    w: Value | None,
+    wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
     axes, outer = range(x.rank - len(shape), x.rank), range(x.rank - len(shape))
     normal = x * inverse

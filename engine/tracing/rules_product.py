@@ -27,7 +27,9 @@ def _mm(b: Builder, out: TensorType, x: Value, y: Value) -> Value:
     return matmul(b, x, y)
 
 
-def _addmm(b: Builder, out: TensorType, bias: Value, x: Value, y: Value, *, beta: Scalar = 1, alpha: Scalar = 1) -> Value:
+def _addmm(
+    b: Builder, out: TensorType, bias: Value, x: Value, y: Value, *, beta: Scalar = 1, alpha: Scalar = 1
+) -> Value:
     product = matmul(b, x, y)
     product = product if alpha == 1 else product * alpha
     if beta == 0:

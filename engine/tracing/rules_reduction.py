@@ -20,7 +20,7 @@ Axes = Sequence[int] | int | None
 
 def normal_axes(x: Value, axes: Axes) -> tuple[int, ...]:
     """Ascending, from 0; none given means all."""
-    if axes is None or not isinstance(axes, int) and not len(axes):
+    if axes is None or (not isinstance(axes, int) and not len(axes)):
         return tuple(range(x.rank))
     chosen = [axes] if isinstance(axes, int) else axes
     return tuple(sorted(axis % max(x.rank, 1) for axis in chosen)) if x.rank else ()
@@ -124,11 +124,15 @@ def square(x: Value) -> Value:
     return x * x
 
 
-def _var(b: Builder, out: TensorType, x: Value, axes: Axes = None, *, correction: Scalar | None = 1, keepdim: bool = False) -> Value:
+def _var(
+    b: Builder, out: TensorType, x: Value, axes: Axes = None, *, correction: Scalar | None = 1, keepdim: bool = False
+) -> Value:
     return variance(b, x, axes, 1 if correction is None else correction, keepdim)[0]
 
 
-def _var_mean(b: Builder, out: Any, x: Value, axes: Axes = None, *, correction: Scalar | None = 1, keepdim: bool = False) -> Any:
+def _var_mean(
+    b: Builder, out: Any, x: Value, axes: Axes = None, *, correction: Scalar | None = 1, keepdim: bool = False
+) -> Any:
     return variance(b, x, axes, 1 if correction is None else correction, keepdim)
 
 
@@ -136,7 +140,9 @@ def _std(b: Builder, out: TensorType, x: Value, axes: Axes = None, **options: An
     return b.unary("sqrt", _var(b, out, x, axes, **options))
 
 
-def _norm(b: Builder, out: TensorType, x: Value, order: Scalar = 2, axes: Axes = None, keep: bool = False, **_: Any) -> Value:
+def _norm(
+    b: Builder, out: TensorType, x: Value, order: Scalar = 2, axes: Axes = None, keep: bool = False, **_: Any
+) -> Value:
     if order == 2:
         return b.unary("sqrt", total(b, square(x), axes, keep))
     if order == 1:
@@ -160,7 +166,11 @@ def _prod(b: Builder, out: TensorType, x: Value, axis: int | None = None, keep: 
     while x.shape[axis] > 1:
         half = x.shape[axis] // 2
         product = b.slice(x, axis, 0, half) * b.slice(x, axis, half, 2 * half)
-        x = b.concat([product, b.slice(x, axis, 2 * half, x.shape[axis])], axis % x.rank) if x.shape[axis] % 2 else product
+        x = (
+            b.concat([product, b.slice(x, axis, 2 * half, x.shape[axis])], axis % x.rank)
+            if x.shape[axis] % 2
+            else product
+        )
     return b.reshape(x, out.shape)
 
 
@@ -201,7 +211,7 @@ def _softmax_backward(b: Builder, out: TensorType, g: Value, y: Value, axis: int
 
 def _log_softmax(b: Builder, out: TensorType, x: Value, axis: int, *_: Any) -> Value:
     x = b.cast(x, "float32")
-    power, norm = _exponentials(b, x, axis)
+    _power, norm = _exponentials(b, x, axis)
     return x - extreme(b, "amax", x, axis, keep=True) - b.unary("log", norm)
 
 

@@ -1,4 +1,4 @@
-"""Batch norm shows its running statistics: its schema hides that it changes them, so functionalisation cannot see it."""
+"""Batch norm shows that it changes its running statistics: its schema hides it from functionalisation."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 
 from engine.program import SCALAR_INT64, Program
 from engine.tracing.builder import Builder, Value
-from engine.tracing.capture import RANDOM_KEY, capture
+from engine.tracing.capture import capture
 from engine.tracing.errors import TraceError
 from engine.tracing.job_file import JobFile
 from engine.tracing.lowering import DTYPES, Lowering
@@ -35,7 +35,9 @@ class Step:
         self.next: Values = {}
         self.metrics: Values = {}
         _require_mode(job.model)
-        self.lowering = Lowering(capture(job.model, job.loss, job.batch(job.batch_size // job.micro_batches)), job.width)
+        self.lowering = Lowering(
+            capture(job.model, job.loss, job.batch(job.batch_size // job.micro_batches)), job.width
+        )
 
     def program(self) -> Program:
         """The verified program."""
@@ -59,7 +61,7 @@ class Step:
         return self.builder.program([*outputs, *((name, "metric", v) for name, v in self.metrics.items())])
 
     def _state(self, name: str, tensor: torch.Tensor) -> Value:
-        if tensor.dtype not in DTYPES or DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32:
+        if tensor.dtype not in DTYPES or (DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32):
             raise TraceError(f"trace: {name} is {tensor.dtype}, want float32, int64, int32 or bool; call model.float()")
         return self._slot(name, tensor.detach().cpu().numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]]))
 
@@ -92,7 +94,9 @@ class Step:
 
     def _batch(self) -> Values:
         fields = self.job.batch(self.job.batch_size)
-        return {n: self.builder.input(n, "batch", TensorType(DTYPES[t.dtype], tuple(t.shape))) for n, t in fields.items()}
+        return {
+            n: self.builder.input(n, "batch", TensorType(DTYPES[t.dtype], tuple(t.shape))) for n, t in fields.items()
+        }
 
     def _micro_batches(self, parameters: Values, buffers: Values, batch: Values, random: Sequence[Value]) -> Values:
         """The gradients; the loss and the other metrics become outputs, the last buffers the next state."""
@@ -148,11 +152,13 @@ def _tree(values: list[Value]) -> Value:
 
 def _groups(optimizer: Any, names: Mapping[int, str]) -> list[tuple[Rule, Mapping[str, Any], list[str]]]:
     """(rule, options, parameter names) of every parameter group."""
-    rule, groups = rule_of(optimizer), []
+    rule, groups = rule_of(optimizer), list[tuple[Rule, Mapping[str, Any], list[str]]]()
     for number, group in enumerate(optimizer.param_groups):
         members = [names.get(id(parameter)) for parameter in group["params"]]
         if None in members:
-            raise TraceError(f"trace: optimizer: parameter group {number} holds a tensor that is no parameter of the model")
+            raise TraceError(
+                f"trace: optimizer: parameter group {number} holds a tensor that is no parameter of the model"
+            )
         groups.append((rule, options_of(optimizer, group, rule), [name for name in members if name is not None]))
     return groups
 
@@ -169,7 +175,9 @@ def _rate(schedule: Callable[[int], Any], step: int, group: int) -> float:
     try:
         rate = float(value[group] if isinstance(value, Sequence) else value)
     except (TypeError, ValueError, IndexError):
-        raise TraceError(f"job file: learning_rate({step}) gave {value!r}, want a number or one per parameter group") from None
+        raise TraceError(
+            f"job file: learning_rate({step}) gave {value!r}, want a number or one per parameter group"
+        ) from None
     if not isfinite(rate):
         raise TraceError(f"job file: learning_rate({step}) gave {rate}, want a finite number")
     return rate

@@ -1,13 +1,13 @@
 """Which products are wide: the rule that docs/tracing.md states.
 
 `default`: wide are the head, that is every product whose result reaches a log-softmax through views, casts, biases
-and scalings alone, and the products of the head's gradient; all others are narrow. `strict`: all are wide but those that
-an autocast region asked to be computed in half precision.
+and scalings alone, and the products of the head's gradient; all others are narrow. `strict`: all are wide but those
+that an autocast region asked to be computed in half precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch.fx import Graph, Node
@@ -59,12 +59,13 @@ def _head(graph: Graph) -> set[Node]:
     backward = {
         node
         for node in graph.nodes
-        if node.target in PRODUCTS and _sources(node.all_input_nodes, {aten._log_softmax_backward_data.default}) & from_loss
+        if node.target in PRODUCTS
+        and _sources(node.all_input_nodes, {aten._log_softmax_backward_data.default}) & from_loss
     }
     return forward | backward
 
 
-def _sources(starts: Iterable[object], wanted: set[object]) -> set[Node]:
+def _sources(starts: Iterable[object], wanted: Collection[object]) -> set[Node]:
     """The nodes with a wanted operator that are reached backwards through transparent ones."""
     found: set[Node] = set()
     seen: set[Node] = set()

@@ -24,7 +24,9 @@ BACKEND = available()[0]
 torch.set_num_threads(1)
 
 
-def job_of(model: torch.nn.Module, loss: Any, data: Mapping[str, Array], optimizer: Any = None, **names: Any) -> JobFile:
+def job_of(
+    model: torch.nn.Module, loss: Any, data: Mapping[str, Array], optimizer: Any = None, **names: Any
+) -> JobFile:
     """A checked job of 3 steps of 4 records; by default SGD with momentum, all products wide."""
     optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     values = {"batch_size": 4, "steps": 3, "width": "strict", **names}
@@ -54,7 +56,7 @@ def run_program(job: TracedJob, backend: str = BACKEND) -> tuple[list[dict[str, 
 
 
 def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, float]], torch.nn.Module]:
-    """The metrics of every step and the trained model: loss.backward, clip_grad_norm_, optimizer.step, eager, float32."""
+    """The metrics of every step and the trained model: backward, clip_grad_norm_, optimizer.step, eager."""
     model, optimizer = copy.deepcopy((job.model, job.optimizer))
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     metrics = []
@@ -92,7 +94,9 @@ def require_equal(job: JobFile, losses: float = 1e-5, parameters: float = 1e-4) 
     for step, metrics in enumerate(expected):
         for name, value in metrics.items():
             np.testing.assert_allclose(got[step][name], value, rtol=losses, err_msg=f"{name} of step {step}")
-    tensors = {f"parameter.{n}": p for n, p in model.named_parameters()} | {f"buffer.{n}": p for n, p in model.named_buffers()}
+    tensors = {f"parameter.{n}": p for n, p in model.named_parameters()} | {
+        f"buffer.{n}": p for n, p in model.named_buffers()
+    }
     for name, tensor in tensors.items():
         np.testing.assert_allclose(state[name], tensor.detach().numpy(), rtol=parameters, atol=parameters, err_msg=name)
     return traced
