@@ -88,8 +88,9 @@ static void multiply_places(const ConvProduct &product, int64_t row_begin, int64
             for (int i = 0; i < layout.planes; ++i)
                 copy_panel(product.image + i * product.plane_size, steps, pairs, plan, packed + i * pairs * TILE_COLUMNS);
             if (!product.wide) bound_panel(packed, pairs, plan.used, TILE_COLUMNS, bounds);
-            return Columns{packed, &bounds, plan.moderate_down, plan.down, product.scales->is_moderate};
+            return Columns{packed, &bounds, plan.moderate_down, plan.down, product.scales->is_moderate, reinterpret_cast<const char *>(packed), 0};
         },
+        [](int64_t, int, int64_t) {},
         [&](int64_t row, int64_t panel, const float *values) {
             const PanelPlan &plan = plans[panel - column_begin];
             float *to = product.out + row * product.row_stride;

@@ -31,6 +31,15 @@ View as_view(const float *x, int64_t lines, int64_t K, int64_t line_stride, int6
     return {copy, lines, K, K, 1};
 }
 
+Columns columns_of(const Operand &operand, int64_t chunk, int64_t panel) {
+    const int64_t first = panel * TILE_COLUMNS;
+    const bool is_last = panel + 1 == operand.layout.panels;
+    const char *ahead = reinterpret_cast<const char *>(operand.panel(chunk, is_last ? panel : panel + 1));
+    return {operand.panel(chunk, panel),   &operand.bound(chunk, panel), operand.scales.moderate_down + first,
+            operand.scales.down + first,   operand.scales.is_moderate,   ahead,
+            operand.layout.size_of(chunk) * TILE_COLUMNS * operand.layout.planes * 4};
+}
+
 void multiply_matrices(const Problem &problem) {
     static thread_local Scratch a_scratch, b_scratch, a_copy, b_copy;
     const Matrix &a = problem.a, &b = problem.b;
@@ -49,10 +58,13 @@ void multiply_matrices(const Problem &problem) {
         const int64_t i = unit / broad * down, j = unit % broad * across;
         multiply_block(
             rows, wide, i, std::min(i + down, rows.layout.panels), j, std::min(j + across, columns.layout.panels),
-            [&](int64_t chunk, int64_t panel) {
-                const int64_t first = panel * TILE_COLUMNS;
-                return Columns{columns.panel(chunk, panel), &columns.bound(chunk, panel), columns.scales.moderate_down + first,
-                               columns.scales.down + first, columns.scales.is_moderate};
+            [&](int64_t chunk, int64_t panel) { return columns_of(columns, chunk, panel); },
+            [&](int64_t row, int count, int64_t panel) {
+                const float *to = problem.out + row * N + panel * TILE_COLUMNS;
+                for (int line = 0; line < count; ++line, to += N) {
+                    __builtin_prefetch(to, 1);
+                    __builtin_prefetch(to + TILE_COLUMNS - 1, 1);
+                }
             },
             [&](int64_t row, int64_t panel, const float *values) {
                 float *to = problem.out + row * N + panel * TILE_COLUMNS;

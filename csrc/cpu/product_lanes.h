@@ -18,7 +18,7 @@ namespace isobit::ISOBIT_ISA {
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
 
-constexpr int LANES = 16, TILE_ROWS = 14;
+constexpr int LANES = 16, TILE_ROWS = 14, TILE_UNROLL = 4;
 using Ints = __m512i;
 using Floats = __m512;
 
@@ -81,7 +81,7 @@ ISOBIT_INLINE void transpose(Ints *v) {
 
 #elif defined(__AVX2__)
 
-constexpr int LANES = 8, TILE_ROWS = 6;
+constexpr int LANES = 8, TILE_ROWS = 6, TILE_UNROLL = 1;
 using Ints = __m256i;
 using Floats = __m256;
 
@@ -129,7 +129,7 @@ ISOBIT_INLINE void transpose(Ints *v) {
 
 #elif defined(__SSE2__)
 
-constexpr int LANES = 4, TILE_ROWS = 4;
+constexpr int LANES = 4, TILE_ROWS = 4, TILE_UNROLL = 1;
 using Ints = __m128i;
 using Floats = __m128;
 
@@ -180,7 +180,7 @@ ISOBIT_INLINE void transpose(Ints *v) {
 
 #else
 
-constexpr int LANES = 4, TILE_ROWS = 4;
+constexpr int LANES = 4, TILE_ROWS = 4, TILE_UNROLL = 1;
 typedef int32_t Ints __attribute__((vector_size(16)));
 typedef float Floats __attribute__((vector_size(16)));
 

@@ -51,13 +51,16 @@ struct Columns {
     const float *moderate_down;
     const double *down;
     bool is_moderate;
+    const char *ahead;  // what to fetch into L2 while this panel is multiplied, or anything that is there
+    int64_t ahead_bytes;
 };
 
 // Rows [row_begin, row_end) and columns [column_begin, column_end) of the product, counted in panels.
-// columns(chunk, panel) gives Columns; write(row, panel, values) takes TILE_COLUMNS finished values of one row.
-template <class GetColumns, class Write>
+// columns(chunk, panel) gives Columns; prepare_write(row, rows, panel) may fetch what will be written; write(row, panel, values) takes TILE_COLUMNS finished values of one row.
+template <class GetColumns, class PrepareWrite, class Write>
 static void multiply_block(const Operand &a, bool wide, int64_t row_begin, int64_t row_end, int64_t column_begin,
-                           int64_t column_end, const GetColumns &columns, const Write &write) {
+                           int64_t column_end, const GetColumns &columns,
+                           const PrepareWrite &prepare_write, const Write &write) {
     static thread_local Scratch scratch;
     const Layout &layout = a.layout;
     const int64_t width = column_end - column_begin;
@@ -69,21 +72,24 @@ static void multiply_block(const Operand &a, bool wide, int64_t row_begin, int64
         const bool is_first = chunk == 0, is_last = chunk + 1 == layout.chunks;
         for (int64_t j = column_begin; j < column_end; ++j) {
             const Columns b = columns(chunk, j);
+            const int64_t slice = (b.ahead_bytes / (row_end - row_begin) + 63) / 64 * 64;
             for (int64_t i = row_begin; i < row_end; ++i) {
                 const int rows = layout.used(i), count = rows * TILE_COLUMNS;
                 const Tile tile = tile_of(rows);
+                const char *ahead = b.ahead + (i - row_begin) * slice;
+                if (is_last) prepare_write(layout.first(i), rows, j);
                 const int32_t *panel = a.panel(chunk, i);
                 int64_t *total = totals ? totals + ((i - row_begin) * width + j - column_begin) * TILE_SIZE : local;
                 if (wide) {
                     const int64_t a_plane = pairs * rows, b_plane = pairs * TILE_COLUMNS;
-                    tile(panel, b.panel, pairs, pairs, sums);
+                    tile(panel, b.panel, pairs, pairs, ahead, sums);
                     add_wide<0>(sums, count, is_first, total);
-                    tile(panel + a_plane, b.panel + b_plane, pairs, pairs, sums);
+                    tile(panel + a_plane, b.panel + b_plane, pairs, pairs, ahead, sums);
                     add_wide<1>(sums, count, false, total);
-                    tile(panel + 2 * a_plane, b.panel + 2 * b_plane, pairs, MIDDLE_INTERVAL, sums);
+                    tile(panel + 2 * a_plane, b.panel + 2 * b_plane, pairs, MIDDLE_INTERVAL, ahead, sums);
                     add_wide<2>(sums, count, false, total);
                 } else {
-                    tile(panel, b.panel, pairs, safe_interval(a.bound(chunk, i), *b.bounds), sums);
+                    tile(panel, b.panel, pairs, safe_interval(a.bound(chunk, i), *b.bounds), ahead, sums);
                     if (sums.spilled || !is_first || !is_last) add_narrow(sums, count, is_first, total);
                 }
                 if (!is_last) continue;
