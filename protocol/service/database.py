@@ -143,7 +143,7 @@ def _on_connect(connection: object, record: object) -> None:
     # The driver's own transactions would leave table creation outside; SQLAlchemy begins them instead.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "synchronous = FULL", "busy_timeout = 100"):
+    for pragma in ("busy_timeout = 100", "locking_mode = EXCLUSIVE", "journal_mode = DELETE", "synchronous = FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -43,9 +43,8 @@ class Scene:
     def __init__(self, params: Params | None = None, path: str | Path = "sqlite://", signing: bool = False) -> None:
         self.params, self.signing = params or toy_params(), signing
         self.coordinator = (Coordinator if signing else Trusting)(path, self.params)
-        if not self.coordinator.state.moves:
-            for party in PARTIES:
-                self.send(OPERATOR, Deposit(party.address, FUNDS))
+        for party in PARTIES[self.state.next_move(OPERATOR.address, NOTHING) :]:
+            self.send(OPERATOR, Deposit(party.address, FUNDS))
 
     @property
     def state(self) -> State:
