@@ -75,7 +75,7 @@ static inline void conv_direct(const isobit_call &call, const Geometry &z, const
             std::fill(sums.begin(), sums.end(), 0);
             for (int64_t drs = 0; drs < z.D * z.R * z.S; ++drs) {
                 const int64_t d = drs / (z.R * z.S), r = drs / z.S % z.R, s = drs % z.S;
-                const int32_t *image = &x.q[(n * z.C + group * z.D + d) * z.H * z.W];
+                const int32_t *image = x.q.data() + (n * z.C + group * z.D + d) * z.H * z.W;
                 const int64_t weight = w.q[o * z.D * z.R * z.S + drs];
                 each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) { sums[p * z.Q + q] += weight * image[h * z.W + v]; });
             }
@@ -97,7 +97,7 @@ static inline void conv_grad_input_direct(const isobit_call &call, const Geometr
             std::fill(sums.begin(), sums.end(), 0);
             for (int64_t ers = 0; ers < z.E * z.R * z.S; ++ers) {
                 const int64_t o = group * z.E + ers / (z.R * z.S), r = ers / z.S % z.R, s = ers % z.S;
-                const int32_t *image = &g.q[(n * z.O + o) * z.P * z.Q];
+                const int32_t *image = g.q.data() + (n * z.O + o) * z.P * z.Q;
                 const int64_t weight = w.q[((o * z.D + d) * z.R + r) * z.S + s];
                 each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) { sums[h * z.W + v] += weight * image[p * z.Q + q]; });
             }
@@ -117,7 +117,7 @@ static inline void conv_grad_weight_direct(const isobit_call &call, const Geomet
             const int64_t c = o / z.E * z.D + d;
             int64_t sum = 0;
             for (int64_t n = 0; n < z.N; ++n) {
-                const int32_t *grad = &g.q[(n * z.O + o) * z.P * z.Q], *image = &x.q[(n * z.C + c) * z.H * z.W];
+                const int32_t *grad = g.q.data() + (n * z.O + o) * z.P * z.Q, *image = x.q.data() + (n * z.C + c) * z.H * z.W;
                 each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) {
                     sum += static_cast<int64_t>(grad[p * z.Q + q]) * image[h * z.W + v];
                 });
