@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
 
 Array = np.ndarray
 FORMAT = "isobit-checkpoint-1"
+# Chunks that are written at a time: most of a write is waiting for a disk or a network.
+WRITERS = 16
 FIELDS = {"format", "job", "step", "slots"}
 
 
@@ -91,17 +94,15 @@ class Store:
             self._objects = LocalStore(self.folder, mkdir=create)
         else:
             raise ValueError(f"store: no folder {self.folder}")
-        self._known: set[bytes] = set()
+        self._known: frozenset[bytes] = frozenset()
 
-    def put_chunk(self, key: bytes, data: memoryview) -> bool:
-        """Store a chunk under its root unless it is there; whether it was written."""
-        if key in self._known:
-            return False
-        written = not self._has(_chunk_path(key), len(data))
-        if written:
-            self._put(_chunk_path(key), bytes(data))
-        self._known.add(key)
-        return written
+    def put_chunk(self, key: bytes, data: memoryview) -> int:
+        """Store a chunk under its root unless it is there; the number of bytes written."""
+        path = _chunk_path(key)
+        if key in self._known or self._has(path, len(data)):
+            return 0
+        self._put(path, bytes(data))
+        return len(data)
 
     def get_chunk(self, key: bytes, size: int, backend: str = "native") -> bytes:
         """The bytes of a chunk, checked against its key; a ValueError that names the chunk."""
@@ -114,13 +115,17 @@ class Store:
 
     def write_checkpoint(self, checkpoint: Checkpoint, arrays: Mapping[str, Array]) -> int:
         """Store a state: first the chunks that are not there yet, then the manifest. Gives the bytes of new chunks."""
-        written = 0
+        chunks: dict[bytes, memoryview] = {}
         for slot, keys in zip(checkpoint.slots, checkpoint.chunks, strict=True):
             data = as_bytes(arrays[slot.name])
             for number, key in enumerate(keys):
-                chunk = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]
-                written += len(chunk) * self.put_chunk(key, chunk)
+                chunks[key] = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            written = sum(pool.map(self.put_chunk, chunks.keys(), chunks.values()))
+        self._sync_names("chunks")
+        self._known = frozenset(chunks)
         self._put(_checkpoint_path(checkpoint.step), checkpoint.to_bytes())
+        self._sync_names("checkpoints")
         return written
 
     def checkpoint_steps(self) -> tuple[int, ...]:
@@ -169,7 +174,11 @@ class Store:
         obstore.put(self._objects, path, data)
         if self.folder is not None:
             sync(self.folder / path)
-            sync((self.folder / path).parent)
+
+    def _sync_names(self, folder: str) -> None:
+        """Return once the names of the files in a folder are on the disk; an object store does so by itself."""
+        if self.folder is not None and (self.folder / folder).is_dir():
+            sync(self.folder / folder)
 
 
 def _chunk_path(key: bytes) -> str:

@@ -5,6 +5,7 @@ A write that is hit stops half-way. Without a death it prints the number of even
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import obstore
 
 from engine.train import train
 
-events = 0
+events = itertools.count(1)
 
 
 def dying(name: str, half: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,9 +24,7 @@ def dying(name: str, half: Callable[..., Any]) -> Callable[..., Any]:
     whole = getattr(os, name)
 
     def call(*arguments: Any) -> Any:
-        global events
-        events += 1
-        if events == int(sys.argv[4]):
+        if next(events) == int(sys.argv[4]):
             half(whole, *arguments)
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(*arguments)
@@ -41,7 +40,7 @@ def main() -> None:
     os.put = obstore.put  # type: ignore[attr-defined]
     obstore.put = dying("put", lambda whole, *arguments: None)
     train(job, run, backend, checkpoint_every=3)
-    sys.stdout.write(f"{events}\n")
+    sys.stdout.write(f"{next(events) - 1}\n")
 
 
 if __name__ == "__main__":

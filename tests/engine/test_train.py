@@ -102,15 +102,15 @@ def run_until_killed(job: JobFolder, run: Path, event: int) -> subprocess.Comple
 def test_killed_at_any_write_it_resumes_to_the_same_bits(tmp_path: Path, job: JobFolder, whole: RunFolder) -> None:
     """One run, killed again and again, each time a little later among its writes, syncs and renames."""
     died = 0
-    for event in (1, 2, 4, 7, 11, 13, 16, 18, 19, 21, 22, 23, 25, 9999):
+    for event in (1, 2, 4, 7, 11, 13, 14, 15, 16, 17, 18, 19, 9999):
         result = run_until_killed(job, tmp_path / "run", event)
         assert result.returncode in (0, -signal.SIGKILL), result.stderr
         died += result.returncode != 0
-    assert died >= 10
+    assert died >= 8
     assert same(RunFolder(tmp_path / "run"), whole)
 
 
-@pytest.mark.parametrize("event", [3, 9, 14, 17, 20, 24, 27, 32])
+@pytest.mark.parametrize("event", [3, 14, 20, 27, 38, 51, 66, 84])
 def test_killed_once_it_resumes_to_the_same_bits(tmp_path: Path, job: JobFolder, whole: RunFolder, event: int) -> None:
     assert run_until_killed(job, tmp_path / "run", event).returncode == -signal.SIGKILL
     train(job, tmp_path / "run", BACKEND, checkpoint_every=3)
