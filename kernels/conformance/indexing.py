@@ -57,12 +57,17 @@ def _add_rows() -> Iterator[Case]:
     yield Case("add_rows", "zeros", (-base * 0, ids, rows * 0))
     yield Case("add_rows", "subnormal", (base * np.float32(2.0**-140), ids, rows * np.float32(2.0**-143)))
     yield Case("add_rows", "largest", (np.full((1, 1), 1, np.float32), ids * 0, np.full((2, 7, 1), LARGEST)))
-    for count in (65535, 65536, 70000):
+    for count in (32767, 65535, 65536, 2**17):
         rows_many = floats("many", (count, 1), 3, 40)
         many = (np.zeros((3, 1), np.float32), indices("many", (count,), 2), rows_many)
         yield Case("add_rows", f"{count} rows", many)
         equal = (np.zeros((3, 1), np.float32), np.ones(count, np.int64), np.full((count, 1), 1.99999988, np.float32))
         yield Case("add_rows", f"{count} equal rows", equal)
+        cancelling = np.zeros((count, 1), np.float32)
+        cancelling[[0, 1, 2, -1], 0] = 1, -1, 2.0**-44, 2.0**-45
+        yield Case("add_rows", f"{count} cancelling rows", (*equal[:2], cancelling))
+        scattered = (np.zeros(2, np.float32), equal[1], cancelling[:, 0].copy())
+        yield Case("scatter_add", f"{count} cancelling elements", scattered, {"axis": 0})
     large = (floats("base", (97, 70)), indices("ids", (901,), 97), floats("rows", (901, 70), 1, 20))
     yield Case("add_rows", "large", large)
     for value in (NAN, np.float32(np.inf)):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from kernels.conformance.case import Case, with_layouts
-from kernels.conformance.inputs import any_floats, floats
+from kernels.conformance.inputs import any_floats, floats, indices
 from kernels.spec.conv import places_of
+from kernels.spec.matmul import qmax
 from kernels.spec.operator import WIDTHS, Array
 
 SHAPES = ((1, 1, 1), (3, 5, 7), (17, 33, 31), (0, 3, 2), (3, 2, 0), (2, 0, 3), (65, 130, 49))
@@ -41,21 +42,33 @@ def _matmul(width: str) -> Iterator[Case]:
     shared = np.broadcast_to(floats("b", (1, 5, 6)), (3, 5, 6))
     yield Case("matmul", f"{width}, broadcast", (floats("a", (3, 4, 5)), shared), attributes)
     for terms in TERMS:
-        for label, x in _long_rows(terms):
+        for label, x in _long_rows(width, terms):
             yield Case("matmul", f"{width}, K = {terms}, {label}", (x[None, :], x[:, None]), attributes)
+        yield Case("matmul", f"{width}, K = {terms}, cancelling", _cancelling(width, terms), attributes)
     for label, a, b in _scales():
         yield Case("matmul", f"{width}, {label}", (a, b), attributes)
 
 
-def _long_rows(terms: int) -> Iterator[tuple[str, Array]]:
+def _long_rows(width: str, terms: int) -> Iterator[tuple[str, Array]]:
     """Vectors whose product with themselves is as large as it can be."""
-    yield "equal", np.full(terms, 0.99609375, np.float32)  # quantised to Qmax, or next to it
+    yield "equal", np.full(terms, qmax(width, terms) / 2.0**23, np.float32)
     yield "random", floats(f"row{terms}", (terms,), 1, 20)
+
+
+def _cancelling(width: str, terms: int) -> tuple[Array, Array]:
+    """[5, K] and [K, 6] of integers next to Qmax, whose large positive sums are cancelled but for a few terms."""
+    half, limit = terms // 2, qmax(width, terms)
+    a, b = (limit - indices(name, (size, half), 1000) for name, size in (("a", 5), ("b", 6)))
+    a[:, 0] = b[:, 0] = limit
+    rest = np.ones((11, terms - 2 * half), np.int64)
+    left, right = np.hstack([a, a, rest[:5]]), np.hstack([b, -b, rest[5:]])
+    left[:, terms // 3] -= 3
+    return left.astype(np.float32), right.T.astype(np.float32)
 
 
 def _scales() -> Iterator[tuple[str, Array, Array]]:
     near = np.array([0x3F7FFE00, 0x3F7FFDFF, 0x3F7FFE01, 0x3F7EFEFE, 0x3F7EFEFF, 0x3F7EFF00, 0x3F7FFFFF], np.uint32)
-    rows = np.stack([near.view(np.float32), near[::-1].view(np.float32)], axis=1)
+    rows = np.stack([near.view(np.float32), floats("beside", (7,), 0, 1)], axis=1)
     yield "maxima next to Qmax", rows, rows.T.copy()
     ones = floats("ones", (3, 4), 1, 2)
     for exponent in (-149, -126, -75, 0, 64, 127):
@@ -113,7 +126,7 @@ def _conv(width: str, window: tuple[str, tuple[int, ...], tuple[int, ...], Windo
 def _operands(op: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[str, tuple[Array, ...]]]:
     yield "ordinary", tuple(floats(f"{op}{i}", shape) for i, shape in enumerate(shapes))
     yield "spread", tuple(floats(f"{op}{i}", shape, 60, 130) for i, shape in enumerate(shapes))
-    yield "equal", tuple(np.full(shape, 0.99609375, np.float32) for shape in shapes)
+    yield "equal", tuple(np.full(shape, 8355711 / 2.0**23, np.float32) for shape in shapes)
     yield "small", tuple(floats(f"{op}{i}", shape, -70, 9) for i, shape in enumerate(shapes))
     for position in range(2):
         arrays = [floats(f"{op}{i}", shape) for i, shape in enumerate(shapes)]

@@ -21,6 +21,18 @@ def test_rows_of_one_id_add_up_exactly_before_they_reach_the_base() -> None:
     assert run("add_rows", [base, ids, rows], {}).tolist() == [[1 + 2.0**-23], [15]]
 
 
+@pytest.mark.parametrize(
+    ("count", "bits"), [(3, 45), (32767, 45), (65535, 45), (65536, 44), (2**17 - 1, 44), (2**17, 43)]
+)
+def test_the_scale_of_a_source_leaves_room_for_its_number_of_rows(count: int, bits: int) -> None:
+    """1 = 1/2 * 2^1, so s is one less than min(46, 62 - bitlength(count)); half a unit is lost, a unit is not."""
+    for last, total in ((2.0**-bits, 2.0**-bits), (2.0 ** (-bits - 1), 0.0)):
+        rows = np.zeros(count, np.float32)
+        rows[[0, 1, count - 1]] = 1, -1, last
+        assert run("add_rows", [f32([0]), np.zeros(count, np.int64), rows], {}).tolist() == [total]
+        assert run("scatter_add", [f32([0]), np.zeros(count, np.int64), rows], {"axis": 0}).tolist() == [total]
+
+
 def test_a_base_of_minus_zero_becomes_plus_zero() -> None:
     got = run("add_rows", [f32([-0.0]), np.zeros(0, np.int64), f32([])], {})
     assert got.tobytes() == bytes(4)
