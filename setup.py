@@ -6,6 +6,7 @@ is found), ISOBIT_SANITIZE (1: a build/sanitize/libisobit.so with the address an
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shlex
@@ -197,6 +198,12 @@ class BuildNative(build_ext):
     """Compiles what changed and links both libraries, into build_lib or (--inplace) into the tree."""
 
     def run(self) -> None:
+        (ROOT / "build").mkdir(exist_ok=True)
+        with (ROOT / "build" / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two builds of one tree take turns
+            self.build_all()
+
+    def build_all(self) -> None:
         if os.environ.get("ISOBIT_SANITIZE") == "1":
             units = cpu_units(ROOT / "build" / "sanitize", SANITIZE)
             compile_all(units)
