@@ -1,0 +1,212 @@
+"""Native matrix products and convolutions equal the law in integers, on every instruction set and thread count."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernels import spec
+from kernels.backends import missing
+
+ROOT = Path(__file__).parents[2]
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+NAN = np.uint32(0x7FC00000).view(np.float32)
+WIDTHS = ("narrow", "wide")
+# Around the sizes of tiles (14, 6, 4 rows; 32, 16, 8 columns), of vectors and of the chunks of K (508 and 1024).
+SHAPES = ((1, 1, 1), (1, 8, 1), (3, 5, 7), (2, 0, 3), (0, 4, 3), (3, 4, 0), (14, 16, 32), (15, 17, 33), (13, 9, 31))
+SHAPES += ((29, 128, 65), (5, 257, 3), (64, 64, 64), (1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66))
+LONG = (65536, 131071, 131072, 262145)
+# N, C, H, W, O, (R, S), stride, padding, dilation, groups
+WINDOWS = (
+    (2, 3, 8, 8, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (1, 4, 7, 9, 6, (3, 3), (2, 2), (1, 1), (1, 1), 2),
+    (2, 6, 10, 11, 6, (3, 3), (1, 1), (1, 1), (1, 1), 6),
+    (2, 5, 9, 9, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (1, 3, 23, 23, 8, (7, 7), (2, 2), (3, 3), (1, 1), 1),
+    (2, 4, 12, 10, 6, (3, 2), (2, 3), (2, 1), (2, 1), 2),
+    (2, 33, 7, 7, 35, (1, 1), (2, 2), (0, 0), (1, 1), 1),
+    (1, 2, 40, 70, 3, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, 3, 6, 6, 4, (3, 3), (9, 9), (2, 2), (1, 1), 1),
+    (1, 4, 3, 3, 4, (3, 3), (1, 1), (5, 5), (2, 2), 4),
+    (1, 1, 2, 2, 1, (1, 1), (3000, 1), (4000, 0), (1, 1), 1),
+    (0, 3, 6, 6, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, 0, 4, 4, 3, (2, 2), (1, 1), (0, 0), (1, 1), 1),
+)
+
+
+def data(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """A float32 array of the named kind."""
+    x = rng.standard_normal(shape).astype(np.float32)
+    signs = np.where(rng.random(shape) < 0.5, np.float32(-1), np.float32(1))
+    kinds = {
+        "normal": x,
+        "largest integers": np.full(shape, 16383 / 16384, np.float32),
+        "rounds past the largest": signs * np.float32(1.9999999),
+        "subnormal": x * np.float32(1e-42),
+        "spread": np.ldexp(x, rng.integers(-140, 120, shape)),
+        "overflow": signs * np.float32(3.4028235e38),
+        "ties": rng.integers(-64, 65, shape) / 2,
+        "positive": rng.random(shape),
+        "zeros": np.where(np.arange(x.size).reshape(shape) < x.size // 2, 0, x),
+        "outlier": np.where(np.arange(x.size).reshape(shape) == x.size // 3, 1e6, x),
+        "not finite": np.select(
+            [v == np.arange(x.size).reshape(shape) for v in (0, x.size // 2)], [np.nan, -np.inf], x
+        ),
+    }
+    return np.asarray(kinds[kind], np.float32)
+
+
+KINDS = ("normal", "largest integers", "rounds past the largest", "subnormal", "spread", "overflow", "ties", "positive")
+KINDS += ("zeros", "outlier", "not finite")
+
+
+def scales(maximum: float, limit: int) -> int:
+    """The largest s with rne(maximum * 2^s) <= limit, by trying."""
+    s = limit.bit_length() - np.frexp(maximum)[1] + 1
+    while np.rint(np.ldexp(maximum, s)) > limit:
+        s -= 1
+    return int(s)
+
+
+def quantised(lines: np.ndarray, limit: int) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """The integers of each row, its scale, and whether it is finite."""
+    wide = lines.astype(np.float64)
+    finite = np.isfinite(wide).all(axis=1)
+    wide = np.where(finite[:, None], wide, 0)
+    s = [scales(row.max(), limit) if row.any() else 0 for row in np.abs(wide)]
+    return np.rint(np.ldexp(wide, np.array(s, int).reshape(-1, 1))).astype(np.int64), s, finite
+
+
+def product(a: np.ndarray, b: np.ndarray, width: str) -> np.ndarray:
+    """The law's matmul of two matrices, rounded in Python's integers."""
+    limit = 16383 if width == "narrow" else 8355711 if a.shape[1] <= 131071 else 2097151
+    (qa, s, finite_a), (qb, t, finite_b) = quantised(a, limit), quantised(b.T, limit)
+    out = np.full((a.shape[0], b.shape[1]), NAN, np.float32)
+    sums = qa @ qb.T
+    for i in np.flatnonzero(finite_a):
+        for j in np.flatnonzero(finite_b):
+            out[i, j] = stored(int(sums[i, j]), s[i] + t[j])
+    return out
+
+
+def stored(total: int, scale: int) -> np.float32:
+    drop = max(abs(total).bit_length() - 24, 0)
+    kept, rest = divmod(abs(total), 1 << drop)
+    kept += 2 * rest + (kept & 1) > 1 << drop
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float32(np.ldexp(np.copysign(float(kept << drop), total), -scale))
+
+
+def layouts(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The operands row-major, transposed, and with gaps in both axes."""
+    yield a, b
+    yield np.ascontiguousarray(a.T).T, np.ascontiguousarray(b.T).T
+    gaps = np.zeros((3 * a.shape[0], 2 * a.shape[1]), np.float32)
+    gaps[::3, ::2] = a
+    yield gaps[::3, ::2], b
+
+
+def same(got: np.ndarray, want: np.ndarray, *what: object) -> None:
+    assert got.shape == want.shape and got.tobytes() == want.astype(np.float32).tobytes(), what
+
+
+def check_matmul() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(1)
+    for shape in SHAPES:
+        for kind in KINDS if max(shape) < 400 else ("normal", "rounds past the largest", "positive"):
+            a, b = data(rng, shape[:2], kind), data(rng, shape[1:], kind)
+            for width in (0, 1):
+                want = product(a, b, WIDTHS[width])
+                for threads, operands in ((t, pair) for t in (1, 3) for pair in layouts(a, b)):
+                    got = _native.run("matmul", list(operands), [width], 0, want.shape, threads)
+                    same(got, want, shape, kind, WIDTHS[width], threads)
+
+
+def check_long() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(2)
+    for K in LONG:
+        for kind in ("largest integers", "rounds past the largest", "normal"):
+            a, b = data(rng, (3, K), kind), data(rng, (K, 2), kind)
+            for width in (0, 1):
+                same(_native.run("matmul", [a, b], [width], 0, (3, 2), 2), product(a, b, WIDTHS[width]), K, kind, width)
+
+
+def check_batched() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(3)
+    for batch in ((2, 3), (9,), (0, 2)):
+        a, b = data(rng, (*batch, 20, 40), "normal"), data(rng, (*batch, 35, 40), "normal").swapaxes(-1, -2)
+        repeated = np.broadcast_to(data(rng, (40, 35), "normal"), (*batch, 40, 35))
+        for y in (b, repeated):
+            for width in (0, 1):
+                got = _native.run("matmul", [a, y], [width], 0, (*batch, 20, 35), 2)
+                for entry in np.ndindex(*batch):
+                    same(got[entry], product(a[entry], y[entry], WIDTHS[width]), batch, entry, width)
+
+
+def check_conv() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(4)
+    for n, c, h, w, o, size, stride, padding, dilation, groups in WINDOWS:
+        window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        for kind in ("normal", "rounds past the largest", "spread", "not finite"):
+            x, filters = data(rng, (n, c, h, w), kind), data(rng, (o, c // groups, *size), kind)
+            for width in (0, 1):
+                attributes = {**window, "width": WIDTHS[width]}
+                values = [2, *stride, 2, *padding, 2, *dilation, groups, width]
+                y = spec.run("conv", [x, filters], attributes)
+                g = data(rng, y.shape, kind)
+                channels_last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+                dx = spec.run("conv_grad_input", [g, filters], {"size": (h, w), **attributes})
+                dw = spec.run("conv_grad_weight", [g, x], {"size": size, **attributes})
+                for name, inputs, first, want in (
+                    ("conv", [x, filters], [], y),
+                    ("conv", [channels_last, filters], [], y),
+                    ("conv_grad_input", [g, filters], [2, h, w], dx),
+                    ("conv_grad_weight", [g, channels_last], [2, *size], dw),
+                ):
+                    for threads in (1, 3):
+                        got = _native.run(name, inputs, [*first, *values], 0, want.shape, threads)
+                        same(got, want, name, (n, c, h, w, o, size), window, kind, width)
+
+
+@pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512"] if X86 else ["neon"])
+@pytest.mark.parametrize("what", ["matmul", "long", "batched", "conv"])
+def test_products_equal_the_law(what: str, isa: str) -> None:
+    from kernels import _native
+
+    if X86 and isa != "plain" and isa not in supported(_native.isa()):
+        pytest.skip(f"a processor with {isa} would multiply")
+    command = [sys.executable, "-c", f"from tests.kernels.test_products import check_{what} as check; check()"]
+    environment = {**os.environ, "ISOBIT_ISA": isa}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def supported(best: str) -> tuple[str, ...]:
+    """The instruction sets of a processor whose best one is named."""
+    order = ("plain", "avx2", "avx512")
+    return order[: order.index(best) + 1]
+
+
+@pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
+def test_the_test_sees_one_wrong_bit() -> None:
+    a = np.array([[1.5]], np.float32)
+    want = product(a, a, "wide")
+    same(want, np.array([[2.25]], np.float32))
+    with pytest.raises(AssertionError):
+        same(np.nextafter(want, np.float32(3)), want)
