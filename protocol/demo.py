@@ -96,9 +96,8 @@ def trace(demo: Demo, name: str, file: str, settings: dict[str, str]) -> JobFold
 def train_everywhere(demo: Demo, name: str, job: JobFolder) -> bool:
     """Trains a job on every machine of the demonstration and compares all commitments."""
     say()
-    say(
-        f"2  {name} is trained {len(demo.machines)} times. Each run commits to its state after each of {demo.steps} steps."
-    )
+    times = len(demo.machines)
+    say(f"2  {name} is trained {times} times. Each run commits to its state after each of {demo.steps} steps.")
     runs = []
     for number, machine in enumerate(demo.machines):
         runs.append(_train(demo, f"{name}-{number}", job, machine))
@@ -113,7 +112,7 @@ def _train(demo: Demo, name: str, job: JobFolder, machine: Machine) -> RunFolder
     seconds = time.monotonic() - started
     run = RunFolder(folder)
     root = run.roots()[end.step].hex()
-    say(f"   {str(machine):20} loss {end.metrics['loss']:.6f}  state {root[:32]}...  {seconds:6.1f} s")
+    say(f"   {machine!s:20} loss {end.metrics['loss']:.6f}  state {root[:32]}...  {seconds:6.1f} s")
     return run
 
 
