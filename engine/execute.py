@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from engine.program import Constant, Node, Program
+from engine.layouts import Run, view_of
+from engine.program import Constant, Program
 from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
 from kernels.backends import load
 from kernels.spec import is_layout
-from kernels.types import NUMPY_DTYPE, Fault, TensorType
+from kernels.types import NUMPY_DTYPE, Fault
 
 Array = np.ndarray
 Watch = Callable[[int, Sequence[Array], Array], None]
-Run = Callable[[list[Array]], Sequence[Array]]
 
 
 class NodeFault(Fault):
@@ -68,8 +68,8 @@ class Executor:
             return lambda operands: run_group(operands, threads)
         node = node_of(self.program, call.members[0])
         types = [self.program.types[operand] for operand in node.operands]
-        if view := view_of(node, types):
-            return view
+        if is_layout(node.op):
+            return view_of(node, types[0], self.backend)
         if self.backend.prepare is not None:
             prepared = self.backend.prepare(node.op, types, node.attributes)
             return lambda operands: (prepared(operands, threads),)
@@ -121,18 +121,6 @@ class Executor:
             for value in call.frees:
                 held[value] = None
         return held
-
-
-def view_of(node: Node, types: Sequence[TensorType]) -> Run | None:
-    """A function that gives a permute's or slice's view, without the look-ups of a backend; None for other nodes."""
-    if node.op == "permute":
-        axes = node.attributes["axes"]
-        return lambda operands: (operands[0].transpose(axes),)
-    if node.op == "slice":
-        bounds = zip(*(node.attributes[name] for name in ("start", "stop", "step")), strict=True)
-        slices = tuple(slice(*bound) for bound in bounds)
-        return lambda operands: (operands[0][slices],)
-    return None
 
 
 def _constant(constant: Constant) -> Array:

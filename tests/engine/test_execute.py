@@ -12,9 +12,12 @@ import pytest
 from small_jobs import BACKEND, BACKENDS, Builder, small_job, small_program
 
 from engine.execute import Executor, NodeFault
-from engine.program import Program
+from engine.layouts import view_of
+from engine.program import Node, Program
 from engine.schedule import fused_calls, needed_nodes, node_of, single_calls, with_frees
 from kernels import spec
+from kernels.backends import load
+from kernels.types import TensorType
 
 SETTINGS = list(itertools.product(BACKENDS, (1, 2)))
 
@@ -60,6 +63,35 @@ def test_watching_a_step_changes_no_bit_and_shows_every_node_but_layouts_in_orde
 
     assert bytes_of(executor.step(values, watch)) == bytes_of(executor.step(values))
     assert seen == [number for number, node in program.numbered_nodes() if not spec.is_layout(node.op)]
+
+
+LAYOUTS = [
+    ((2, 3), "reshape", {"shape": (3, 2)}),
+    ((), "reshape", {"shape": (1, 1)}),
+    ((0, 3), "reshape", {"shape": (3, 0)}),
+    ((2, 3, 4), "permute", {"axes": (2, 0, 1)}),
+    ((), "permute", {"axes": ()}),
+    ((1, 3, 1), "broadcast", {"shape": (5, 3, 2)}),
+    ((2, 3), "broadcast", {"shape": (2, 3)}),
+    ((1, 0), "broadcast", {"shape": (4, 0)}),
+    ((1, 3), "broadcast", {"shape": (0, 3)}),
+    ((5, 4), "slice", {"start": (1, 0), "stop": (5, 4), "step": (2, 3)}),
+    ((5,), "slice", {"start": (2,), "stop": (2,), "step": (1,)}),
+]
+
+
+@pytest.mark.parametrize("shape, op, attributes", LAYOUTS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_view_equals_the_law_on_arrays_of_any_strides(backend: str, shape: Any, op: str, attributes: Any) -> None:
+    node = Node(op, (0,), attributes)
+    view = view_of(node, TensorType("float32", shape), load(backend))
+    row_major = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
+    axes = tuple(reversed(range(len(shape))))
+    turned = row_major.transpose(axes).copy().transpose(axes)
+    spread = np.repeat(row_major[..., None], 3, axis=-1)[..., 1]
+    for x in (row_major, turned, spread):
+        (got,), want = view([x]), spec.run(op, [x], attributes)
+        assert (got.shape, got.dtype, got.tobytes()) == (want.shape, want.dtype, want.tobytes())
 
 
 def test_a_step_leaves_its_inputs_as_they_were(tmp_path: Path) -> None:
