@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from kernels.portable.matmul import exact_product, stored
+from kernels.portable.matmul import accumulator, exact_product, stored
 from kernels.portable.rounding import merged, quantised
 from kernels.spec.conv import places_of, windows
 from kernels.spec.matmul import qmax
@@ -25,19 +25,16 @@ def conv(
     x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int, width: str, threads: int
 ) -> Array:
     """[N, G * O, P, Q]: per sample and group, filters [O, C * R * S] times patches [C * R * S, P * Q]."""
-    n, outputs = x.shape[0], w.shape[0] // groups
-    limit = qmax(width, w.shape[1] * w.shape[2] * w.shape[3])
+    n, outputs, terms = x.shape[0], w.shape[0] // groups, prod(w.shape[1:])
+    limit = qmax(width, terms)
     images, s = _quantised_by(_split(x, 1, groups), (2, 3, 4), limit, threads)  # [N, G, C, H, W], [N, G]
     filters, t = _quantised_by(_split(w, 0, groups), (2, 3, 4), limit, threads)  # [G, O, C, R, S], [G, O]
     images, sizes = _padded(images, padding), places_of(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    out = np.empty((n, groups, outputs, sizes[0] * sizes[1]), np.float32)
-    for sample in range(n):
-        for group in range(groups):
-            patches = _patches(images[sample, group], w.shape[2:], sizes, stride, dilation)
-            rows = filters[group].reshape(outputs, len(patches))
-            columns = np.full(patches.shape[1], s[sample, group])
-            out[sample, group] = stored(exact_product(rows, patches, limit), t[group], columns, threads)
-    return out.reshape(n, w.shape[0], *sizes)
+    total = accumulator((n, groups, outputs, prod(sizes)), limit, terms)
+    for sample, group in np.ndindex(n, groups):
+        patches = _patches(images[sample, group], w.shape[2:], sizes, stride, dilation)
+        total[sample, group] = exact_product(filters[group].reshape(outputs, terms), patches, limit)
+    return _stored_images(total, s, t, threads).reshape(n, w.shape[0], *sizes)
 
 
 def conv_grad_input(
@@ -52,21 +49,19 @@ def conv_grad_input(
     threads: int,
 ) -> Array:
     """[N, G * C, H, W]: per sample and group, filters [C * R * S, O] times gradients [O, P * Q], added in place."""
-    n, channels, outputs = g.shape[0], w.shape[1], w.shape[0] // groups
-    limit = qmax(width, outputs * w.shape[2] * w.shape[3])
+    n, channels, outputs, places = g.shape[0], w.shape[1], w.shape[0] // groups, prod(g.shape[2:])
+    limit = qmax(width, outputs * prod(w.shape[2:]))
     grads, s = _quantised_by(_split(g, 1, groups), (2, 3, 4), limit, threads)  # [N, G, O, P, Q], [N, G]
     filters, t = _quantised_by(_split(w, 0, groups), (1, 3, 4), limit, threads)  # [G, O, C, R, S], [G, C]
-    out = np.empty((n, groups, channels, prod(size)), np.float32)
-    inner = tuple(slice(edge, edge + extent) for edge, extent in zip(padding, size, strict=True))
-    for sample in range(n):
-        for group in range(groups):
-            rows = filters[group].reshape(outputs, prod(w.shape[1:])).T
-            parts = exact_product(rows, grads[sample, group].reshape(outputs, prod(g.shape[2:])), limit)
-            total = np.zeros((channels, *(e + 2 * p for e, p in zip(size, padding, strict=True))), np.int64)
-            _add_patches(total, parts, w.shape[2:], g.shape[2:], stride, dilation)
-            flat = np.ascontiguousarray(total[:, *inner]).reshape(channels, prod(size))
-            out[sample, group] = stored(flat, t[group], np.full(flat.shape[1], s[sample, group]), threads)
-    return out.reshape(n, groups * channels, *size)
+    padded = [extent + 2 * edge for extent, edge in zip(size, padding, strict=True)]
+    total = np.zeros((n, groups, channels, *padded), np.int64)
+    for sample, group in np.ndindex(n, groups):
+        rows = filters[group].reshape(outputs, prod(w.shape[1:])).T
+        parts = exact_product(rows, grads[sample, group].reshape(outputs, places), limit)
+        _add_patches(total[sample, group], parts, w.shape[2:], g.shape[2:], stride, dilation)
+    inside = [slice(edge, edge + extent) for edge, extent in zip(padding, size, strict=True)]
+    flat = np.ascontiguousarray(total[..., inside[0], inside[1]]).reshape(n, groups, channels, prod(size))
+    return _stored_images(flat, s, t, threads).reshape(n, groups * channels, *size)
 
 
 def conv_grad_weight(
@@ -81,20 +76,26 @@ def conv_grad_weight(
     threads: int,
 ) -> Array:
     """[G * O, C, R, S]: per group, the sum over samples of gradients [O, P * Q] times patches [P * Q, C * R * S]."""
-    n, outputs, channels = g.shape[0], g.shape[1] // groups, x.shape[1] // groups
-    limit = qmax(width, n * g.shape[2] * g.shape[3])
+    n, outputs, channels, places = g.shape[0], g.shape[1] // groups, x.shape[1] // groups, prod(g.shape[2:])
+    limit = qmax(width, n * places)
     grads, s = _quantised_by(_split(g, 1, groups), (0, 3, 4), limit, threads)  # [N, G, O, P, Q], [G, O]
     images, t = _quantised_by(_split(x, 1, groups), (0, 3, 4), limit, threads)  # [N, G, C, H, W], [G, C]
-    images, area = _padded(images, padding), prod(size)
-    out = np.empty((groups, outputs, channels * area), np.float32)
-    for group in range(groups):
-        total = np.zeros((outputs, channels * area), np.int64)
-        for sample in range(n):
-            rows = grads[sample, group].reshape(outputs, prod(g.shape[2:]))
-            patches = _patches(images[sample, group], size, g.shape[2:], stride, dilation)
-            total += exact_product(rows, patches.T, limit).astype(np.int64)
-        out[group] = stored(total, s[group], np.repeat(t[group], area), threads)
-    return out.reshape(groups * outputs, channels, *size)
+    images = _padded(images, padding)
+    total = np.zeros((groups, outputs, channels * prod(size)), np.int64)
+    for sample, group in np.ndindex(n, groups):
+        patches = _patches(images[sample, group], size, g.shape[2:], stride, dilation)
+        rows = grads[sample, group].reshape(outputs, places)
+        total[group] += exact_product(rows, patches.T, limit).astype(np.int64)
+    columns = np.repeat(t, prod(size), axis=1)
+    return stored(total, s, columns, threads).reshape(groups * outputs, channels, *size)
+
+
+def _stored_images(total: Array, image: Array, channel: Array, threads: int) -> Array:
+    """The float32 of total [N, G, C, places], by 2^-s per (sample, group) and 2^-t per (group, channel)."""
+    n, groups, channels, places = total.shape
+    rows = np.ascontiguousarray(np.broadcast_to(channel, (n, groups, channels))).reshape(n * groups, channels)
+    columns = np.ascontiguousarray(np.broadcast_to(image[..., None], (n, groups, places))).reshape(n * groups, places)
+    return stored(total.reshape(n * groups, channels, places), rows, columns, threads)
 
 
 def _split(x: Array, axis: int, groups: int) -> Array:

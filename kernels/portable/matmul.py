@@ -47,11 +47,16 @@ def _accumulate(total: Array, part: Array) -> None:
         total[i] += np.int64(part[i])
 
 
+def accumulator(shape: tuple[int, ...], limit: int, terms: int) -> Array:
+    """An empty array for products of that many terms: float64 where one run holds them all, else int64."""
+    return np.empty(shape, np.float64 if terms <= run_length(limit) else np.int64)
+
+
 def stored(total: Array, row: Array, column: Array, threads: int) -> Array:
-    """The float32 of total[r, c] * row[r] * column[c]."""
+    """The float32 of total[e, r, c] * row[e, r] * column[e, c]."""
     out = np.empty(total.shape, np.float32)
-    grain = max(1, GRAIN // max(1, total.shape[1]))
-    parallel(threads, len(out), grain, lambda start, stop: store_products(total, row, column, start, stop, out))
+    rows, grain = total.shape[0] * total.shape[1], max(1, GRAIN // max(1, total.shape[2]))
+    parallel(threads, rows, grain, lambda start, stop: store_products(total, row, column, start, stop, out))
     return out
 
 
@@ -62,11 +67,8 @@ def matmul(a: Array, b: Array, width: str, threads: int) -> Array:
     qa, s = _quantised_along(a, -1, limit, threads)
     qb, t = _quantised_along(b, -2, limit, threads)
     total = exact_product(qa, qb, limit).reshape(prod(batch), m, n)
-    s, t = s.reshape(len(total), m), t.reshape(len(total), n)
-    out = np.empty(total.shape, np.float32)
-    for entry in range(len(total)):
-        out[entry] = stored(total[entry], s[entry], t[entry], threads)
-    return out.reshape(*batch, m, n)
+    rows, columns = s.reshape(len(total), m), t.reshape(len(total), n)
+    return stored(total, rows, columns, threads).reshape(*batch, m, n)
 
 
 def _quantised_along(x: Array, axis: int, limit: int, threads: int) -> tuple[Array, Array]:

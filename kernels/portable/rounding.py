@@ -62,18 +62,19 @@ def quantise_groups(x: Array, factor: Array, start: int, stop: int, out: Array) 
 
 @njit(nogil=True, cache=True)
 def store_products(total: Array, row: Array, column: Array, start: int, stop: int, out: Array) -> None:
-    """The float32 of total * row * column for the rows [start, stop).
+    """The float32 of total * row * column, for the rows [start, stop) of all E * R.
 
-    total:  [R, C] int64, or float64 that holds integers below 2^53; to float32 it is the rounding to 24 bits
-    row:    [R] float64, a power of two (2^-s), or NaN where the scale group is not finite
-    column: [C] float64, likewise
-    out:    [R, C] float32
+    total:  [E, R, C] int64, or float64 that holds integers below 2^53; to float32 it is the rounding to 24 bits
+    row:    [E, R] float64, a power of two (2^-s), or NaN where the scale group is not finite
+    column: [E, C] float64, likewise
+    out:    [E, R, C] float32
     """
-    for r in range(start, stop):
-        for c in range(total.shape[1]):
-            scale = row[r] * column[c]
-            value = np.float32(np.float64(np.float32(total[r, c])) * scale)
-            out[r, c] = value if scale == scale else NAN
+    for place in range(start, stop):
+        e, r = place // total.shape[1], place % total.shape[1]
+        for c in range(total.shape[2]):
+            scale = row[e, r] * column[e, c]
+            value = np.float32(np.float64(np.float32(total[e, r, c])) * scale)
+            out[e, r, c] = value if scale == scale else NAN
 
 
 def merged(x: Array, axes: Sequence[int]) -> tuple[Array, tuple[int, ...]]:
