@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from kernels.spec.operator import Array, Attributes
-from kernels.triton import matmul, scale
+from kernels.triton import elementwise, matmul, scale
 from kernels.triton.launch import device, versions
 
 __all__ = ["OPERATORS", "device", "maxima", "run", "run_tensors", "versions"]
 
-OPERATORS: dict[str, Callable[..., torch.Tensor]] = {"matmul": matmul.matmul}
+OPERATORS: dict[str, Callable[..., torch.Tensor]] = {**elementwise.OPERATORS, "matmul": matmul.matmul}
 
 
 def run_tensors(op: str, inputs: Sequence[torch.Tensor], attributes: Attributes) -> torch.Tensor:
@@ -43,5 +43,6 @@ def maxima(x: Array, axes: tuple[int, ...], threads: int = 1) -> Array:
 
 def to_device(x: Array) -> torch.Tensor:
     """The array's values on the device, with its strides where it is there already."""
+    x = np.asarray(x)
     viewable = x.flags.writeable and all(stride >= 0 for stride in x.strides)  # torch refuses and warns otherwise
     return torch.from_numpy(x if viewable else x.copy()).to(device())

@@ -11,7 +11,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kernels.spec.matmul import NARROW_QMAX, WIDE_QMAX
-from kernels.triton import matmul, scale
+from kernels.triton import coefficients, elementwise, matmul, scale
 from kernels.triton.launch import OPTIONS
 
 INTEGER_PRODUCT = {
@@ -26,9 +26,21 @@ POINTERS = {
     "a": "*i8",
     "b": "*i8",
     "sums": "*i64",
+    "table": "*i64",
+    "y": "*fp32",
     "maxima": "*i32",
     "maxima_a": "*i32",
     "maxima_b": "*i32",
+}
+INSTRUCTIONS = {
+    "add": r"add\.rn\.f32",
+    "sub": r"sub\.rn\.f32",
+    "mul": r"mul\.rn\.f32",
+    "div": r"div\.rn\.f32",
+    "sqrt": r"sqrt\.rn\.f32",
+    "rsqrt": r"sqrt\.rn\.f32",
+    "exp": r"fma\.rn\.f64",
+    "tanh": r"div\.rn\.f64",
 }
 QMAX = {"narrow": NARROW_QMAX, "wide": WIDE_QMAX}
 PRODUCTS = [
@@ -55,12 +67,12 @@ def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **o
     return compiled.asm["ptx"]
 
 
-def assert_exact(text: str) -> None:
-    """No instruction that flushes subnormals, contracts, approximates or rounds otherwise than to nearest even."""
-    found = re.findall(
-        r"\b(?:fma|mad)\.[\w.]*f(?:32|64)\b|\b\w+\.[\w.]*(?:ftz|approx|full)\b[\w.]*|cvt\.r[zmp]\.f\w+", text
-    )
-    assert found == []
+def assert_exact(text: str, fused: bool = False) -> None:
+    """No instruction that flushes subnormals, approximates or rounds otherwise than to nearest even, nor, unless the
+    source says so, a fused multiply-add."""
+    wrong = r"\b\w+\.[\w.]*(?:ftz|approx|full)\b[\w.]*|cvt\.r[zmp]\.f\w+|\b(?:fma|mad)\.[\w.]*f32\b"
+    wrong += "" if fused else r"|\b(?:fma|mad)\.[\w.]*f64\b"
+    assert re.findall(wrong, text) == []
 
 
 @pytest.mark.parametrize("architecture", INTEGER_PRODUCT)
@@ -103,3 +115,17 @@ def test_scales_and_digits_and_the_last_rounding_are_ieee(architecture: int) -> 
     assert "cvt.rn.f32.s64" in finish and "cvt.rn.f32.f64" in finish
     assert_exact(digits)
     assert_exact(finish)
+
+
+@pytest.mark.parametrize("op", (*elementwise.UNARY, *elementwise.BINARY))
+def test_elementwise_arithmetic_is_ieee(op: str) -> None:
+    kernel = elementwise.unary_kernel if op in elementwise.UNARY else elementwise.binary_kernel
+    text = ptx(kernel, {"OP": op, "B": 1024}, 90, "*fp32")
+    assert_exact(text, fused=op in elementwise.UNARY)
+    instruction = INSTRUCTIONS.get(op)
+    assert instruction is None or re.search(instruction, text)
+
+
+def test_a_constant_of_a_function_is_compiled_as_the_exact_double() -> None:
+    text = ptx(elementwise.unary_kernel, {"OP": "log2", "B": 1024}, 90, "*fp32")
+    assert float(coefficients.LOG2E.value[0]).hex() == "0x1.71547652b82fep+0" and "0d3FF71547652B82FE" in text

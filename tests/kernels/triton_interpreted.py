@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from kernels import backends, conformance, spec
-from kernels.triton import OPERATORS
+from kernels.portable import functions_exp, functions_log, functions_trig
+from kernels.portable.functions import FUNCTIONS
+from kernels.triton import OPERATORS, coefficients
 from kernels.triton.matmul import TILINGS, Tiling, matmul
 
 SECONDS_EACH = ("K = 131071, equal", "K = 131071, random", "K = 131072, random")  # "K = 131072, equal" stays
@@ -39,6 +41,26 @@ def test_no_tiling_changes_a_bit(width: str) -> None:
         with np.errstate(all="ignore"):
             got = matmul(torch.from_numpy(a), torch.from_numpy(b), width, tiling)
         assert got.numpy().tobytes() == wanted.tobytes(), tiling
+
+
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_a_function_in_triton_has_the_portable_bits_on_any_pattern(op: str) -> None:
+    bits = np.random.default_rng(5).integers(0, 2**32, 2**18, dtype=np.uint32)
+    x = bits.view(np.float32)
+    x = np.where(np.isnan(x), np.float32(np.nan), x)
+    got, wanted = (backends.load(name).run(op, [x], {}) for name in ("triton", "portable"))
+    np.testing.assert_array_equal(got.view(np.uint32), wanted.view(np.uint32))
+
+
+def test_the_coefficients_are_those_of_the_portable_functions() -> None:
+    for module in (functions_exp, functions_log, functions_trig):
+        for name in ("EXP", "EXP2", "ERF", "LN2", "LOG", "LOG10_2", "SIN", "PI"):
+            if hasattr(module, name):
+                assert getattr(coefficients, name).value == getattr(module, name), name
+    assert coefficients.INV_PI_BITS == functions_trig.INV_PI_BITS
+    assert coefficients.LOG2E.value == (functions_exp.LOG2E,) and coefficients.INV_PI.value == (functions_trig.INV_PI,)
+    assert coefficients.LOG10E.value == (functions_log.LOG10E,)
+    assert coefficients.SIGMOID_SLOPE.value == (functions_exp.SLOPE,)
 
 
 def test_an_operator_that_is_missing_is_an_error() -> None:

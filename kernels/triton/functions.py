@@ -1,0 +1,266 @@
+"""The correctly rounded functions of kernels/spec/functions.py in float64, step by step as csrc/cpu/functions.h.
+
+tl.fma of float64 rounds once on a GPU; Triton's interpreter does so from version 3.8 on. A constant that is no float32
+goes through `constant`: Triton may round a bare Python number to float32.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from kernels.triton.coefficients import ERF, EXP, EXP2, INV_PI, LN2, LOG, LOG2E, LOG10_2, LOG10E, PI, SIGMOID_SLOPE, SIN
+from kernels.triton.scale import CANONICAL_NAN, ROUNDER
+
+BIASED = tl.constexpr(6755399441055744.0 + 1023.0)
+UNIT, HALF_ROOT = tl.constexpr(0x3FF0000000000000), tl.constexpr(0x3FE6A09E667F3BCD)  # the bits of 1 and sqrt(1/2)
+EXPONENT, INTEGER = tl.constexpr(0x7FF0000000000000), tl.constexpr(0x4330000000000000)  # a mask, the bits of 2^52
+TRIG_BOUND = tl.constexpr(4194304.0)  # 2^22: up to here n * PI[0] is exact under fma
+
+
+@triton.jit
+def constant(like, C: tl.constexpr):
+    """A double in a tensor's shape, exactly."""
+    return tl.full(like.shape, C, tl.float64)
+
+
+@triton.jit
+def bits_of(x):
+    return x.to(tl.int64, bitcast=True)
+
+
+@triton.jit
+def double_of(bits):
+    return bits.to(tl.float64, bitcast=True)
+
+
+@triton.jit
+def constant_nan(like):
+    return tl.full(like.shape, CANONICAL_NAN, tl.int32).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def canonical(x):
+    """x, or the law's NaN."""
+    return tl.where(x == x, x, constant_nan(x))
+
+
+@triton.jit
+def with_sign(magnitude, sign):
+    """|magnitude| with the sign of the other, in float32."""
+    unsigned = magnitude.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+    return (unsigned | (sign.to(tl.int32, bitcast=True) & -0x80000000)).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def clamp(x, low: tl.constexpr, high: tl.constexpr):
+    """x within [low, high]; a NaN passes through."""
+    above = tl.where(x < low, low, x)
+    return tl.where(above > high, high, above)
+
+
+@triton.jit
+def polynomial(x, C: tl.constexpr, COUNT: tl.constexpr):
+    """C[0] + C[1] x + ... as one chain of fused multiply-adds."""
+    total = constant(x, C[COUNT - 1])
+    for i in tl.static_range(COUNT - 2, -1, -1):
+        total = tl.fma(total, x, constant(x, C[i]))
+    return total
+
+
+@triton.jit
+def exp_below(x):
+    """(2^k, e^r - 1) for x = k ln(2) + r, |r| <= ln(2)/2: their bits' exponent field and the fraction."""
+    shifted = tl.fma(x, constant(x, LOG2E[0]), constant(x, BIASED))
+    k = shifted - constant(x, BIASED)
+    r = tl.fma(-k, constant(x, LN2[1]), tl.fma(-k, constant(x, LN2[0]), x))
+    return double_of(bits_of(shifted) << 52), tl.fma(r * r, polynomial(r, EXP, 10), r)
+
+
+@triton.jit
+def exp_double(x):
+    scale, below = exp_below(x)
+    return (1.0 + below) * scale
+
+
+@triton.jit
+def expm1_double(x):
+    scale, below = exp_below(x)
+    return tl.fma(scale, below, scale - 1.0)
+
+
+@triton.jit
+def exp(x):
+    return canonical(exp_double(clamp(x, -104.5, 89.0).to(tl.float64)).to(tl.float32))
+
+
+@triton.jit
+def exp2(x):
+    d = clamp(x, -151.0, 129.0).to(tl.float64)
+    shifted = d + constant(d, BIASED)
+    r = d - (shifted - constant(d, BIASED))
+    fraction = tl.fma(r, polynomial(r, EXP2, 11), constant(d, 1.0))
+    return canonical((fraction * double_of(bits_of(shifted) << 52)).to(tl.float32))
+
+
+@triton.jit
+def expm1(x):
+    y = expm1_double(clamp(x, -104.5, 89.0).to(tl.float64)).to(tl.float32)
+    return tl.where(x == 0, x, canonical(y))
+
+
+@triton.jit
+def sigmoid(x):
+    general = 1.0 / (1.0 + exp_double(-clamp(x, -104.5, 89.0).to(tl.float64)))
+    d = x.to(tl.float64)
+    small = tl.fma(d, constant(d, SIGMOID_SLOPE[0]), constant(d, 0.5))
+    return canonical(tl.where(tl.abs(x) < 0.0001220703125, small, general).to(tl.float32))
+
+
+@triton.jit
+def tanh(x):
+    q = expm1_double(-2.0 * clamp(tl.abs(x), 0.0, 10.0).to(tl.float64))
+    return canonical(with_sign((q / (2.0 + q)).to(tl.float32), x))
+
+
+@triton.jit
+def erf(x):
+    a = clamp(tl.abs(x), 0.0, 3.924999952316284).to(tl.float64)
+    y = a * polynomial(tl.fma(a, a, constant(a, -7.75)), ERF, 29)
+    return tl.where(x == x, with_sign(y.to(tl.float32), x), constant_nan(x))
+
+
+@triton.jit
+def log_split(u):
+    """(k, m) with u = 2^k m, sqrt(1/2) <= m < sqrt(2), for a normal u > 0."""
+    bits = bits_of(u)
+    moved = bits - HALF_ROOT + UNIT
+    k = double_of((moved >> 52) | INTEGER) - constant(u, 4503599627371519.0)  # 2^52 + 1023
+    return k, double_of(bits - (moved & EXPONENT) + UNIT)
+
+
+@triton.jit
+def log_near_one(f):
+    """ln(1 + f) = (f - f^2/2) + s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2."""
+    s = f / (2.0 + f)
+    z = s * s
+    rest = s * tl.fma(z, polynomial(z, LOG, 7), 0.5 * f * f)
+    return tl.fma(-0.5 * f, f, f) + rest
+
+
+@triton.jit
+def log_limits(u, y):
+    """y where 0 < u < infinity, else what a logarithm gives there."""
+    below = tl.where(u == 0, float("-inf"), constant_nan(u))
+    return tl.where(u > 0, tl.where(u < float("inf"), y, float("inf")), below)
+
+
+@triton.jit
+def log(x):
+    k, m = log_split(x.to(tl.float64))
+    y = tl.fma(k, constant(k, LN2[0]), tl.fma(k, constant(k, LN2[1]), log_near_one(m - 1.0)))
+    return log_limits(x, y.to(tl.float32))
+
+
+@triton.jit
+def log2(x):
+    k, m = log_split(x.to(tl.float64))
+    return log_limits(x, tl.fma(log_near_one(m - 1.0), constant(k, LOG2E[0]), k).to(tl.float32))
+
+
+@triton.jit
+def log10(x):
+    k, m = log_split(x.to(tl.float64))
+    near_one = tl.fma(k, constant(k, LOG10_2[1]), log_near_one(m - 1.0) * constant(k, LOG10E[0]))
+    return log_limits(x, tl.fma(k, constant(k, LOG10_2[0]), near_one).to(tl.float32))
+
+
+@triton.jit
+def log1p(x):
+    d = x.to(tl.float64)
+    u = 1.0 + d
+    k, m = log_split(u)
+    near_one = log_near_one(tl.where(k == 0, d, m - 1.0))
+    y = tl.fma(k, constant(k, LN2[0]), tl.fma(k, constant(k, LN2[1]), near_one))
+    return tl.where(x == 0, x, log_limits(u.to(tl.float32), y.to(tl.float32)))
+
+
+@triton.jit
+def rsqrt(x):
+    """One step of third order in float64 from the float32 estimate; y * y is exact, and so the residue nearly so."""
+    estimate = tl.math.div_rn(tl.full(x.shape, 1.0, tl.float32), tl.math.sqrt_rn(x))
+    y = estimate.to(tl.float64)
+    residue = tl.fma(-x.to(tl.float64), y * y, constant(y, 1.0))
+    step = tl.fma(residue, constant(y, 0.375), constant(y, 0.5))
+    refined = tl.fma(y * residue, step, y).to(tl.float32)
+    return tl.where((x > 0) & (x < float("inf")), refined, canonical(estimate))
+
+
+@triton.jit
+def sine(r, parity):
+    """(-1)^parity sin(r) for |r| <= pi/2; the lowest bit of parity counts."""
+    z = r * r
+    y = tl.fma(r * z, polynomial(z, SIN, 8), r)
+    return double_of(bits_of(y) ^ (parity << 63))
+
+
+@triton.jit
+def word_at(table, offset):
+    """32 bits of 1/pi from a bit offset."""
+    word = offset >> 5
+    pair = (tl.load(table + word) << 32) | tl.load(table + word + 1)
+    return ((pair << (offset & 31)) >> 32) & 0xFFFFFFFF
+
+
+@triton.jit
+def sine_of_large(a, half: tl.constexpr, table):
+    """sin(a + half pi/2) for finite a >= 2^22 (Payne and Hanek): 128 bits of 1/pi leave an error below 2^-103."""
+    bits = bits_of(a.to(tl.float64))
+    m = ((bits >> 29) & 0x7FFFFF) | 0x800000
+    offset = (bits >> 52) - 1015  # 1023 + 23 - 31
+    p3 = m * word_at(table, offset + 96)
+    p2 = m * word_at(table, offset + 64) + (p3 >> 32)
+    p1 = m * word_at(table, offset + 32) + (p2 >> 32)
+    p0 = m * word_at(table, offset) + (p1 >> 32)
+    turns = ((p0 << 32) | (p1 & 0xFFFFFFFF)) + (half << 62)  # a/pi + half/2 in units of 2^-63, modulo 2
+    fraction = (turns << 1) | ((p2 & 0xFFFFFFFF) >> 31)
+    parity = ((turns >> 63) & 1) + ((fraction >> 63) & 1)  # to the nearest n
+    rest = (p2 & 0x7FFFFFFF).to(tl.float64) * 4.656612873077393e-10  # 2^-31
+    high = (fraction & -2048).to(tl.float64)
+    low = (fraction & 2047).to(tl.float64) + rest
+    pi = constant(high, PI[0])
+    r = tl.fma(high, pi, tl.fma(high, constant(high, PI[1]), low * pi)) * 5.421010862427522e-20  # 2^-64
+    return sine(r, parity)
+
+
+@triton.jit
+def sin(x, table):
+    """sin x = (-1)^n sin(x - n pi)."""
+    d = clamp(x, -TRIG_BOUND, TRIG_BOUND).to(tl.float64)
+    shifted = tl.fma(d, constant(d, INV_PI[0]), constant(d, ROUNDER))
+    n = shifted - constant(d, ROUNDER)
+    r = tl.fma(-n, constant(d, PI[1]), tl.fma(-n, constant(d, PI[0]), d))
+    small = tl.where(x == 0, x, sine(r, bits_of(shifted)).to(tl.float32))
+    return trig_limits(x, small, 0, table)
+
+
+@triton.jit
+def cos(x, table):
+    """cos x = (-1)^n sin((n + 1/2) pi - |x|)."""
+    a = clamp(tl.abs(x), 0.0, TRIG_BOUND).to(tl.float64)
+    shifted = tl.fma(a, constant(a, INV_PI[0]), constant(a, -0.5)) + constant(a, ROUNDER)
+    h = (shifted - constant(a, ROUNDER)) + 0.5
+    r = tl.fma(h, constant(a, PI[1]), tl.fma(h, constant(a, PI[0]), -a))
+    return trig_limits(x, sine(r, bits_of(shifted)).to(tl.float32), 1, table)
+
+
+@triton.jit
+def trig_limits(x, small, half: tl.constexpr, table):
+    """The small-argument value below the bound, the reduced one above it, NaN where x is not finite."""
+    a = tl.abs(x)
+    regular = (a >= TRIG_BOUND) & (a < float("inf"))
+    large = sine_of_large(tl.where(regular, a, TRIG_BOUND), half, table).to(tl.float32)
+    if half == 0:
+        large = tl.where(x < 0, -large, large)
+    return tl.where(a < TRIG_BOUND, small, tl.where(regular, large, constant_nan(x)))
