@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_jobs import BACKEND, BACKENDS, Builder, small_job, small_program
+from small_jobs import BACKEND, BACKENDS, Builder, fill, small_job, small_program
 
 from engine.execute import Executor, NodeFault
 from engine.layouts import view_of
@@ -197,3 +197,49 @@ def test_memory_is_given_back_during_the_step(tmp_path: Path) -> None:
 
     Executor(program, BACKEND).step(values, watch)
     assert max(alive) < len(results) / 2
+
+
+def random_program(seed: int) -> Program:
+    """Elementwise nodes, row reductions spread again, products, look-ups and layouts, some of them read by nobody."""
+    pick, build, rows, columns = np.random.default_rng(seed), Builder(), 4, 6
+    full = [build.input(f"x{i}", "state", "float32", rows, columns) for i in range(2)]
+    ids = build.input("ids", "batch", "int64", rows)
+    full.append(fill(build, 0.5, rows, columns))
+
+    def any_full() -> tuple[str, int]:
+        return full[int(pick.integers(len(full)))]
+
+    for _ in range(30):
+        match pick.integers(7):
+            case 0:
+                full.append(build.node(str(pick.choice(["neg", "abs", "floor"])), any_full()))
+            case 1 | 2:
+                full.append(build.node(str(pick.choice(["add", "mul", "maximum"])), any_full(), any_full()))
+            case 3:
+                reduced = build.node(str(pick.choice(["sum", "amax"])), any_full(), axes=(1,))
+                column = build.node("reshape", reduced, shape=(rows, 1))
+                full.append(build.node("broadcast", column, shape=(rows, columns)))
+            case 4:
+                turned = build.node("permute", any_full(), axes=(1, 0))
+                full.append(build.node("reshape", turned, shape=(rows, columns)))
+            case 5:
+                square = build.node(
+                    "matmul", any_full(), build.node("permute", any_full(), axes=(1, 0)), width="narrow"
+                )
+                full.append(build.node("matmul", square, any_full(), width="wide"))
+            case 6:
+                full.append(build.node("take_rows", any_full(), ids))
+    build.output("x0", "state", any_full())
+    build.output("x1", "state", build.node("add", full[-1], any_full()))
+    build.output("loss", "metric", build.node("sum", any_full(), axes=(0, 1)))
+    return build.program()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_fusing_and_freeing_change_no_bit_of_a_random_program(seed: int) -> None:
+    program, numbers = random_program(seed), np.random.default_rng(seed + 1000)
+    values = {f"x{i}": numbers.standard_normal((4, 6)).astype(np.float32) for i in range(2)}
+    values["ids"] = numbers.integers(0, 4, 4)
+    want = bytes_of(by_the_law(program, values))
+    for fuse, threads in itertools.product((True, False), (1, 2)):
+        assert bytes_of(Executor(program, BACKEND, threads, fuse).step(values)) == want
