@@ -83,6 +83,12 @@ class Scene:
     def gain(self, who: Identity) -> int:
         return self.balance(who) + self.coordinator.ledger.locked(who.address) - FUNDS
 
+    def balance_of(self, account: str) -> int:
+        return self.coordinator.balance(account)
+
+    def deposit(self, who: Identity, amount: int) -> None:
+        self.send(OPERATOR, Deposit(who.address, amount))
+
     @property
     def game(self) -> Game:
         (game,) = self.state.games.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,35 @@ def test_every_entry_of_a_step_can_be_the_one_that_is_disputed(job: JobFolder) -
                 assert trace.law.table[game.first].number == entry.number, trace.law.name(game.first)
                 assert game.wrong == (roles[0] is liar, roles[1] is liar)
     assert reached >= 5
+
+
+class Patched(ProgramTrace):
+    """A run whose commitment to one entry of one step is replaced, and whose state differs from that step on."""
+
+    def __init__(self, job: JobFolder, step: int, entry: int) -> None:
+        super().__init__(job, None, BACKEND)
+        self.step, self.entry = step, entry
+
+    def state_root(self, step: int) -> bytes:
+        return super().state_root(step) if step <= self.step else sha256(b"state %d" % step).digest()
+
+    def entry_roots(self, step: int) -> tuple[bytes, ...]:
+        roots = list(super().entry_roots(step))
+        if step == self.step:
+            roots[-1] = self.state_root(step + 1)
+            if self.entry < len(roots) - 1:
+                roots[self.entry] = sha256(b"entry").digest()
+        return tuple(roots)
+
+
+def test_a_lie_about_any_entry_is_decided_by_the_referee(job: JobFolder) -> None:
+    """Batch, scale, node and state entries alike (D1, E10, N2): the game ends there and the liar is named."""
+    honest = ProgramTrace(job, None, BACKEND)
+    for entry, item in enumerate(honest.law.table):
+        step = entry % 3
+        liar = Patched(job, step, entry)
+        for roles in ((liar, honest), (honest, liar)):
+            game = real_duel(*roles)
+            assert (game.step, game.first) == (step, entry), honest.law.name(entry)
+            assert game.reason == "the referee computed the entry", item
+            assert game.wrong == (roles[0] is liar, roles[1] is liar)
