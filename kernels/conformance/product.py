@@ -10,7 +10,7 @@ import numpy as np
 from kernels.conformance.case import Case, with_layouts
 from kernels.conformance.inputs import any_floats, floats, indices
 from kernels.spec.conv import places_of
-from kernels.spec.matmul import qmax
+from kernels.spec.matmul import LONG_QMAX, qmax
 from kernels.spec.operator import WIDTHS, Array
 
 SHAPES = ((1, 1, 1), (3, 5, 7), (17, 33, 31), (0, 3, 2), (3, 2, 0), (2, 0, 3), (65, 130, 49))
@@ -47,6 +47,9 @@ def _matmul(width: str) -> Iterator[Case]:
         yield Case("matmul", f"{width}, K = {terms}, cancelling", _cancelling(width, terms), attributes)
     for label, a, b in _scales():
         yield Case("matmul", f"{width}, {label}", (a, b), attributes)
+    if width == "wide":
+        row = np.full((1, 2**21), LONG_QMAX / 2.0**21, np.float32)
+        yield Case("matmul", "wide, K = 2097152, equal", (row, row.T), attributes)
 
 
 def _long_rows(width: str, terms: int) -> Iterator[tuple[str, Array]]:
