@@ -200,14 +200,13 @@ class _Grouping:
 
     def _depends(self, unit: int, on: int) -> bool:
         """Whether a unit reads another's values, directly or through others."""
-        first = self.units[on].members[0]
         seen: set[int] = set()
         waiting = [self._find(unit)]
         while waiting:
             current = waiting.pop()
             if current == on:
                 return True
-            if current in seen or self.units[current].members[-1] < first:
+            if current in seen:
                 continue
             seen.add(current)
             waiting.extend(self._find(u) for u in self.units[current].before)

@@ -235,7 +235,8 @@ def random_program(seed: int) -> Program:
     return build.program()
 
 
-@pytest.mark.parametrize("seed", range(40))
+# The last three made a cycle of groups while a search for dependencies stopped too early.
+@pytest.mark.parametrize("seed", [*range(40), 517, 1713, 3067])
 def test_fusing_and_freeing_change_no_bit_of_a_random_program(seed: int) -> None:
     program, numbers = random_program(seed), np.random.default_rng(seed + 1000)
     values = {f"x{i}": numbers.standard_normal((4, 6)).astype(np.float32) for i in range(2)}
