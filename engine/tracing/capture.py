@@ -87,11 +87,22 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
 
 @contextmanager
 def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tensor) -> Iterator[None]:
-    """The model holds the given parameters and buffers, draws the program's numbers and attends in plain products."""
+    """The model holds the given parameters and buffers, draws the program's numbers, and runs in plain operators."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
-    with held, sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
+    with held, _without_fused_layers(), sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
         yield
+
+
+@contextmanager
+def _without_fused_layers() -> Iterator[None]:
+    """An LSTM runs as products and sigmoids, not as one operator of a library."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def _metrics(result: Any) -> dict[str, Tensor]:

@@ -106,7 +106,8 @@ def _check(values: Mapping[str, Any]) -> None:
         hasattr(optimizer, "param_groups"),
         "a torch.optim.Optimizer over the model's parameters",
     )
-    _require("optimizer", optimizer, not optimizer.state, "one that has not stepped yet")
+    stepped = any(float(state.get("step", 1)) > 0 for state in optimizer.state.values())
+    _require("optimizer", optimizer, not stepped, "one that has not stepped yet")
     for name in ("batch_size", "steps", "micro_batches", "interval"):
         _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
     _require(

@@ -190,6 +190,11 @@ def _addcdiv(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value
     return shaped(b, x, out) + _scaled(b, out, shaped(b, y, out) / shaped(b, z, out), value)
 
 
+def _xlogy(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
+    x, y = shaped(b, x, out), shaped(b, y, out)
+    return b.select(b.binary("eq", x, 0), x * 0.0, x * b.unary("log", y))
+
+
 # Activations
 
 
@@ -366,6 +371,7 @@ RULES: dict[Any, Rule] = {
     aten.pow.Tensor_Scalar: _power,
     aten.pow.Tensor_Tensor: _power,
     aten.pow.Scalar: _power,
+    **{getattr(aten.xlogy, kind): _xlogy for kind in ("Tensor", "Scalar_Self", "Scalar_Other")},
     aten.maximum.default: _binary("maximum"),
     aten.minimum.default: _binary("minimum"),
     aten.lerp.Scalar: _lerp,
@@ -431,4 +437,5 @@ RULES: dict[Any, Rule] = {
     aten.lift_fresh.default: _same,
     aten.contiguous.default: _same,
     aten.copy.default: _copy,
+    aten.fill.Tensor: _copy,
 }

@@ -258,6 +258,8 @@ RULES: dict[Any, Rule] = {
     aten.select.int: _select,
     aten.split.Tensor: _split,
     aten.split_with_sizes.default: _split,
+    aten.unsafe_split.Tensor: _split,
+    aten.unsafe_split_with_sizes.default: _split,
     aten.unbind.int: _unbind,
     aten.cat.default: _cat,
     aten.stack.default: _stack,

@@ -1,0 +1,54 @@
+"""The list of torch operators that trace: `python -m engine.tracing.operators > docs/operators-of-torch.md`."""
+
+from __future__ import annotations
+
+import torch
+
+from engine.tracing.lowering import FAMILIES
+from engine.tracing.optimizers import RULES as OPTIMIZERS
+from engine.tracing.randomness import RULES as RANDOM
+from engine.tracing.statistics import BATCH_NORMS
+from engine.tracing.widths import RULES as WIDTHS
+
+TITLES = {
+    "rules_elementwise": "Elementwise operators and activations",
+    "rules_layout": "Views, joins, creation",
+    "rules_reduction": "Reductions, softmax, statistics",
+    "rules_norm": "Norms",
+    "rules_loss": "Losses",
+    "rules_product": "Products and convolutions",
+    "rules_indexing": "Embeddings, indexing, sorting, pooling",
+}
+HEAD = f"""# Torch operators that trace
+
+Written by `python -m engine.tracing.operators > docs/operators-of-torch.md` with torch {torch.__version__.split("+")[0]}.
+
+These are operators of ATen, torch's inner set. A call in a model (`F.cross_entropy`, `nn.LSTM`, `einsum`, `@`) reaches
+them through torch's own decompositions, so far more of torch traces than is named here. An operator that is not here is
+refused with its name and the line that called it. The optimizers are {", ".join(OPTIMIZERS)}; the rules of width are
+{" and ".join(WIDTHS)}.
+"""
+
+
+def text() -> str:
+    """The whole document."""
+    parts = [HEAD]
+    for family in FAMILIES:
+        parts.append(_section(TITLES[family.__name__.split(".")[-1]], family.RULES))
+    parts.append(_section("Random operators, numbered by call", RANDOM))
+    parts.append(_section("Batch norm with running statistics", BATCH_NORMS))
+    return "\n".join(parts)
+
+
+def _section(title: str, operators: object) -> str:
+    names = sorted(str(operator).removeprefix("aten.") for operator in operators)  # type: ignore[attr-defined]
+    packets: dict[str, list[str]] = {}
+    for name in names:
+        packet, _, overload = name.partition(".")
+        packets.setdefault(packet, []).append(overload)
+    lines = [f"`{packet}` ({', '.join(overloads)})" for packet, overloads in packets.items()]
+    return f"## {title}\n\n" + ",\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")
