@@ -82,10 +82,14 @@ void op_conv(const isobit_call &call) {
     // Lanes of k: element of the filter, then pair of channels.
     const int64_t taps = z.R * z.S, K = 2 * image.pairs * taps;
     float *filters = scratch.filters.get<float>(z.O * K);
-    std::fill_n(filters, z.O * K, 0.0f);
-    for (int64_t o = 0; o < z.O; ++o)
-        for (int64_t d = 0; d < z.D; ++d)
-            for (int64_t tap = 0; tap < taps; ++tap) filters[o * K + tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
+    parallel_for(call.threads, z.O, 16, [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+            float *to = filters + o * K;
+            if (z.D % 2) std::fill_n(to, K, 0.0f);
+            for (int64_t d = 0; d < z.D; ++d)
+                for (int64_t tap = 0; tap < taps; ++tap) to[tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
+        }
+    });
     std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
     prepare_groups(operands, filters, K, range, call.threads);
     std::vector<int64_t> steps;
@@ -142,11 +146,17 @@ void op_conv_grad_input(const isobit_call &call) {
             if (U <= 0 || V <= 0) continue;
             const int64_t K = 2 * image.pairs * static_cast<int64_t>(taps.size());
             float *filters = scratch.filters.get<float>(z.C * K);
-            std::fill_n(filters, z.C * K, 0.0f);
-            for (int64_t o = 0; o < z.O; ++o)
-                for (int64_t d = 0; d < z.D; ++d)
-                    for (size_t tap = 0; tap < taps.size(); ++tap)
-                        filters[(o / z.E * z.D + d) * K + tap * 2 * image.pairs + o % z.E] = w.x[(o * z.D + d) * z.R * z.S + taps[tap]];
+            parallel_for(call.threads, z.groups * ((z.D + 15) / 16), [&](int64_t begin, int64_t end) {
+                for (int64_t block = begin; block < end; ++block) {
+                    const int64_t group = block / ((z.D + 15) / 16), first = block % ((z.D + 15) / 16) * 16, last = std::min(first + 16, z.D);
+                    if (z.E % 2) std::fill_n(filters + (group * z.D + first) * K, (last - first) * K, 0.0f);
+                    for (int64_t e = 0; e < z.E; ++e)
+                        for (int64_t d = first; d < last; ++d)
+                            for (size_t tap = 0; tap < taps.size(); ++tap)
+                                filters[(group * z.D + d) * K + tap * 2 * image.pairs + e] =
+                                    w.x[((group * z.E + e) * z.D + d) * z.R * z.S + taps[tap]];
+                }
+            });
             std::vector<Operand> operands = make_operands(Layout(z.D, K, range.wide, false), z.groups, scratch.operands);
             prepare_groups(operands, filters, K, range, call.threads, filter_maxima.data());
             for (const int64_t tap : taps)

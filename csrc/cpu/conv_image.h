@@ -34,7 +34,7 @@ static inline std::vector<int32_t> plane_maxima(const FloatImage &image, int thr
     std::vector<int32_t> maxima(image.N * image.C);
     const int64_t size = image.H * image.W;
     parallel_for(threads, image.N * image.C, 1 + (1 << 16) / (size + 1), [&](int64_t begin, int64_t end) {
-        for (int64_t nc = begin; nc < end; ++nc) maxima[nc] = static_cast<int32_t>(largest_along(image.x + nc * size, size));
+        for (int64_t nc = begin; nc < end; ++nc) maxima[nc] = largest_along(image.x + nc * size, size);
     });
     return maxima;
 }

@@ -16,13 +16,6 @@ struct alignas(64) Bounds {
     float squares[LEVELS];  // 0 in a panel that is all zero
 };
 
-ISOBIT_INLINE float largest_lane(Floats v) {
-    float lanes[LANES], largest = 0;
-    store(lanes, v);
-    for (int lane = 0; lane < LANES; ++lane) largest = std::max(largest, lanes[lane]);
-    return largest;
-}
-
 // The maxima over windows of `step`, 2 * `step`, ... entries, halving `sums` in place.
 static inline void window_maxima(float *sums, int64_t count, int step, float *squares, int levels) {
     int64_t windows = 0;

@@ -9,6 +9,7 @@
 
 #if defined(__SSE2__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // gcc 12 means its own _mm512_undefined_epi32
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #endif
 
@@ -46,6 +47,7 @@ ISOBIT_INLINE Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
 ISOBIT_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 ISOBIT_INLINE void store(float *p, Floats v) { _mm512_storeu_ps(p, v); }
+ISOBIT_INLINE Ints maximum(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
 // The first n lanes, 0 elsewhere; nothing past them is read or written.
 ISOBIT_INLINE Floats load_some(const float *p, int n) { return _mm512_maskz_loadu_ps((1u << n) - 1, p); }
 ISOBIT_INLINE Ints load_some(const int32_t *p, int n) { return _mm512_maskz_loadu_epi32((1u << n) - 1, p); }
@@ -105,6 +107,7 @@ ISOBIT_INLINE Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
 ISOBIT_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 ISOBIT_INLINE void store(float *p, Floats v) { _mm256_storeu_ps(p, v); }
+ISOBIT_INLINE Ints maximum(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
 ISOBIT_INLINE Ints first_lanes(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 ISOBIT_INLINE Floats load_some(const float *p, int n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 ISOBIT_INLINE Ints load_some(const int32_t *p, int n) { return _mm256_maskload_epi32(p, first_lanes(n)); }
@@ -155,6 +158,10 @@ ISOBIT_INLINE Floats to_floats(Ints v) { return _mm_cvtepi32_ps(v); }
 ISOBIT_INLINE Floats add(Floats a, Floats b) { return _mm_add_ps(a, b); }
 ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return _mm_max_ps(a, b); }
 ISOBIT_INLINE void store(float *p, Floats v) { _mm_storeu_ps(p, v); }
+ISOBIT_INLINE Ints maximum(Ints a, Ints b) {
+    const Ints above = _mm_cmpgt_epi32(a, b);
+    return _mm_or_si128(_mm_and_si128(above, a), _mm_andnot_si128(above, b));
+}
 ISOBIT_INLINE Floats load_some(const float *p, int n) {
     float lanes[4] = {0, 0, 0, 0};
     for (int i = 0; i < n; ++i) lanes[i] = p[i];
@@ -223,6 +230,7 @@ ISOBIT_INLINE Floats to_floats(Ints v) { return __builtin_convertvector(v, Float
 ISOBIT_INLINE Floats add(Floats a, Floats b) { return a + b; }
 ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
 ISOBIT_INLINE void store(float *p, Floats v) { std::memcpy(p, &v, sizeof v); }
+ISOBIT_INLINE Ints maximum(Ints a, Ints b) { return a > b ? a : b; }
 ISOBIT_INLINE Ints nearest(Floats v) {
     Ints q;
     for (int lane = 0; lane < LANES; ++lane)  // outside the range of int32 only where the output is NaN anyway
@@ -255,6 +263,27 @@ ISOBIT_INLINE void transpose(Ints *v) {
 }
 
 #endif
+
+#if defined(__AVX512F__)
+ISOBIT_INLINE float largest_lane(Floats v) { return _mm512_reduce_max_ps(v); }
+ISOBIT_INLINE int32_t largest_lane(Ints v) { return _mm512_reduce_max_epi32(v); }
+#else
+ISOBIT_INLINE float largest_lane(Floats v) {
+    float lanes[LANES];
+    store(lanes, v);
+    for (int lane = 1; lane < LANES; ++lane) lanes[0] = lanes[0] > lanes[lane] ? lanes[0] : lanes[lane];
+    return lanes[0];
+}
+ISOBIT_INLINE int32_t largest_lane(Ints v) {
+    int32_t lanes[LANES];
+    store(lanes, v);
+    for (int lane = 1; lane < LANES; ++lane) lanes[0] = lanes[0] > lanes[lane] ? lanes[0] : lanes[lane];
+    return lanes[0];
+}
+#endif
+
+// The bits of a float32 but its sign: they order as the magnitudes do, NaN above all.
+ISOBIT_INLINE Ints magnitudes(Floats v) { return bit_and((Ints)v, broadcast(0x7fffffff)); }
 
 constexpr int TILE_COLUMNS = 2 * LANES;
 

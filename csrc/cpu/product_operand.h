@@ -59,10 +59,14 @@ static void for_each_unit(int threads, int64_t count, const Body &body) {
     });
 }
 
-static inline uint32_t largest_along(const float *x, int64_t count) {
-    int32_t largest = 0;  // without its sign a float32 orders as an integer does
-    for (int64_t k = 0; k < count; ++k) largest = std::max(largest, static_cast<int32_t>(bits_of(x[k]) & 0x7fffffffu));
-    return static_cast<uint32_t>(largest);
+static inline int32_t largest_along(const float *x, int64_t count) {
+    Ints largest[4] = {zero(), zero(), zero(), zero()};
+    int64_t k = 0;
+    for (; k + 4 * LANES <= count; k += 4 * LANES)
+        for (int i = 0; i < 4; ++i) largest[i] = maximum(largest[i], magnitudes(load(x + k + i * LANES)));
+    for (; k < count; k += LANES)
+        largest[0] = maximum(largest[0], magnitudes(load_some(x + k, static_cast<int>(std::min<int64_t>(LANES, count - k)))));
+    return largest_lane(maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3])));
 }
 
 static inline void largest_side_by_side(const float *x, int64_t count, int64_t K, int64_t stride, int32_t *largest) {
