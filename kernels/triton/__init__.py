@@ -12,12 +12,21 @@ import numpy as np
 import torch
 
 from kernels.spec.operator import Array, Attributes
-from kernels.triton import elementwise, matmul, scale
+from kernels.triton import arrangement, conv, elementwise, indexing, matmul, random, reduction, scale
 from kernels.triton.launch import device, versions
 
 __all__ = ["OPERATORS", "device", "maxima", "run", "run_tensors", "versions"]
 
-OPERATORS: dict[str, Callable[..., torch.Tensor]] = {**elementwise.OPERATORS, "matmul": matmul.matmul}
+OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
+    **arrangement.OPERATORS,
+    "iota": lambda **attributes: arrangement.iota(device(), **attributes),
+    **elementwise.OPERATORS,
+    **reduction.OPERATORS,
+    "matmul": matmul.matmul,
+    **conv.OPERATORS,
+    **indexing.OPERATORS,
+    "random_bits": random.random_bits,
+}
 
 
 def run_tensors(op: str, inputs: Sequence[torch.Tensor], attributes: Attributes) -> torch.Tensor:

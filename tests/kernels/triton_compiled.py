@@ -11,7 +11,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kernels.spec.matmul import NARROW_QMAX, WIDE_QMAX
-from kernels.triton import coefficients, elementwise, matmul, scale
+from kernels.triton import coefficients, elementwise, matmul, random, reduction, scale
 from kernels.triton.launch import OPTIONS
 
 INTEGER_PRODUCT = {
@@ -50,12 +50,10 @@ PRODUCTS = [
 ]
 
 
-def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **options: int) -> str:
+def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **options: Any) -> str:
     """The kernel's PTX, after it has been assembled too; every pointer is aligned, as torch's are."""
-    types = {
-        name: "constexpr" if name in constants else POINTERS.get(name, out if name == "out" else "i32")
-        for name in kernel.arg_names
-    }
+    pointers = {**POINTERS, "out": out, **{name: options.pop(name) for name in kernel.arg_names if name in options}}
+    types = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in kernel.arg_names}
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, (name, kind) in enumerate(types.items())
@@ -129,3 +127,17 @@ def test_elementwise_arithmetic_is_ieee(op: str) -> None:
 def test_a_constant_of_a_function_is_compiled_as_the_exact_double() -> None:
     text = ptx(elementwise.unary_kernel, {"OP": "log2", "B": 1024}, 90, "*fp32")
     assert float(coefficients.LOG2E.value[0]).hex() == "0x1.71547652b82fep+0" and "0d3FF71547652B82FE" in text
+
+
+@pytest.mark.parametrize("architecture", (80, 90))
+def test_sums_are_exact_integers_and_ieee(architecture: int) -> None:
+    bits = {"BITS": reduction.FRACTION_BITS}
+    sums = ptx(reduction.sum_kernel, {**bits, "R": 8, "T": 256}, architecture, "*fp32")
+    assert_exact(sums)
+    assert_exact(ptx(reduction.quantise_kernel, {**bits, "B": 1024}, architecture, "*i64"))
+    assert_exact(ptx(reduction.store_kernel, {**bits, "B": 1024}, architecture, "*fp32", total="*i64"))
+    assert "cvt.rn.f32.s64" in sums
+
+
+def test_random_bits_are_integer_arithmetic() -> None:
+    assert not re.search(r"\.f(32|64)\b", ptx(random.philox_kernel, {"B": 1024}, 90, "*i32", words="*i64"))

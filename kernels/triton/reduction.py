@@ -1,0 +1,176 @@
+"""Reductions, as kernels/spec/reduction.py defines them: exact integer sums, and extrema by integer order keys."""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import torch
+import triton
+import triton.language as tl
+
+from kernels.triton import functions
+from kernels.triton.elementwise import as_int64, to_uint32
+from kernels.triton.launch import INTERPRETED, OPTIONS
+from kernels.triton.scale import INFINITY, exponent, largest, maxima, quantise, store
+from kernels.types import CANONICAL_NAN
+
+FRACTION_BITS = 46
+ROWS, TERMS = (16, 1024) if INTERPRETED else (8, 256)
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+
+
+@triton.jit
+def sum_scale(maximum, BITS: tl.constexpr):
+    """s = BITS - e for max = f * 2^e, 1/2 <= f < 1; BITS where the maximum is zero or not finite."""
+    value, usable = largest(maximum)
+    return BITS - tl.where(usable, exponent(value), 0)
+
+
+@triton.jit
+def stored(total, maximum, BITS: tl.constexpr):
+    """The sum rounded once, or the law's NaN where the group is not finite."""
+    value = store(total, sum_scale(maximum, BITS))
+    return tl.where(maximum < INFINITY, value, functions.constant_nan(value))
+
+
+@triton.jit(do_not_specialize=["rows", "terms"])
+def sum_kernel(
+    x, maxima, out, rows, terms, row_stride, term_stride, BITS: tl.constexpr, R: tl.constexpr, T: tl.constexpr
+):
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    maximum = tl.load(maxima + row, row < rows, 0)
+    s = sum_scale(maximum, BITS)[:, None]
+    total = tl.zeros((R,), tl.int64)
+    for k in range(0, terms, T):
+        term = k + tl.arange(0, T)
+        inside = ((row < rows) & (maximum < INFINITY))[:, None] & (term < terms)[None, :]
+        place = row.to(tl.int64)[:, None] * row_stride + term.to(tl.int64)[None, :] * term_stride
+        total += tl.sum(quantise(tl.load(x + place, inside, 0.0).to(tl.float64), s).to(tl.int64), 1)
+    tl.store(out + row, stored(total, maximum, BITS), row < rows)
+
+
+@triton.jit
+def quantise_kernel(x, maxima, out, n, terms, BITS: tl.constexpr, B: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
+    maximum = tl.load(maxima + i // terms, i < n, 0)
+    value = tl.load(x + i, (i < n) & (maximum < INFINITY), 0.0).to(tl.float64)
+    tl.store(out + i, quantise(value, sum_scale(maximum, BITS)).to(tl.int64), i < n)
+
+
+@triton.jit
+def store_kernel(total, maxima, out, n, terms, BITS: tl.constexpr, B: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
+    maximum = tl.load(maxima + i // terms, i < n, 0)
+    tl.store(out + i, stored(tl.load(total + i, i < n, 0), maximum, BITS), i < n)
+
+
+def quantised(rows: torch.Tensor, highest: torch.Tensor, bits: int = FRACTION_BITS) -> torch.Tensor:
+    """rne(x * 2^s) of each row at its own scale, s = bits - e.
+
+    rows:    [G, n] float32, contiguous
+    highest: [G] int32 bit patterns
+    returns: [G, n] int64
+    """
+    out = torch.empty_like(rows, dtype=torch.int64)
+    if rows.numel():
+        grid = (triton.cdiv(rows.numel(), 1024),)
+        quantise_kernel[grid](rows, highest, out, rows.numel(), rows.shape[1], BITS=bits, B=1024, **OPTIONS)
+    return out
+
+
+def rounded(total: torch.Tensor, highest: torch.Tensor, bits: int = FRACTION_BITS) -> torch.Tensor:
+    """Exact sums [G, n] at the scales of their groups, rounded once to float32."""
+    out = torch.empty_like(total, dtype=torch.float32)
+    if total.numel():
+        grid = (triton.cdiv(total.numel(), 1024),)
+        store_kernel[grid](total, highest, out, total.numel(), total.shape[1], BITS=bits, B=1024, **OPTIONS)
+    return out
+
+
+def grouped(x: torch.Tensor, axes: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
+    """x as [groups, elements of a group], and the shape of the groups."""
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    shape = [x.shape[axis] for axis in kept]
+    return x.permute(*kept, *axes).reshape(prod(shape), prod(x.shape[axis] for axis in axes)), shape
+
+
+def sum_(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    """The exact sum of each group's quantised elements, rounded once; integers wrap."""
+    rows, shape = grouped(x, axes)
+    if x.dtype != torch.float32:
+        return rows.sum(1, dtype=torch.int64).to(x.dtype).reshape(shape)
+    G, n = rows.shape
+    out = torch.zeros(G, dtype=torch.float32, device=x.device)
+    if rows.numel():
+        highest = maxima(rows[None])[0]
+        grid = (triton.cdiv(G, ROWS),)
+        sum_kernel[grid](rows, highest, out, G, n, *rows.stride(), BITS=FRACTION_BITS, R=ROWS, T=TERMS, **OPTIONS)
+    return out.reshape(shape)
+
+
+def cumsum(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """The exact running sums of each row, each rounded once; integers wrap."""
+    if x.dtype != torch.float32:
+        return x.to(torch.int64).cumsum(axis).to(x.dtype)
+    moved = x.movedim(axis, -1).contiguous()
+    rows = moved.reshape(prod(moved.shape[:-1]), moved.shape[-1])
+    highest = maxima(rows[None])[0]
+    return rounded(quantised(rows, highest).cumsum(1), highest).reshape(moved.shape).movedim(-1, axis).contiguous()
+
+
+def order_key(x: torch.Tensor, zeros_equal: bool = False) -> torch.Tensor:
+    """int64 in the order of x, a NaN above everything; -0 below +0, or equal to it."""
+    if x.dtype == torch.uint32:
+        return as_int64(x)
+    if x.dtype != torch.float32:
+        return x.to(torch.int64)
+    bits = x.contiguous().view(torch.int32).to(torch.int64)
+    return torch.where(bits < 0, -(bits & 0x7FFFFFFF) - int(not zeros_equal), bits)
+
+
+def from_key(key: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The element of an order key that tells -0 from +0."""
+    if dtype == torch.uint32:
+        return to_uint32(key)
+    if dtype != torch.float32:
+        return key.to(dtype)
+    return torch.where(key < 0, (-(key + 1)) | -(2**31), key).to(torch.int32).view(torch.float32)
+
+
+def amax(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    """The largest element of each group, as maximum."""
+    rows, shape = grouped(order_key(x), axes)
+    return from_key(rows.amax(1) if rows.numel() else rows.new_zeros(len(rows)), x.dtype).reshape(shape)
+
+
+def amin(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    """The smallest element of each group, as minimum: NaN if there is one."""
+    key = order_key(x)
+    if x.dtype == torch.float32:
+        key = torch.where(x != x, LOWEST, key)
+    rows, shape = grouped(key, axes)
+    least = rows.amin(1) if rows.numel() else rows.new_zeros(len(rows))
+    if x.dtype == torch.float32:
+        least = torch.where(least == LOWEST, CANONICAL_NAN, least)
+    return from_key(least, x.dtype).reshape(shape)
+
+
+def argmax(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """The lowest index of the largest element; of the first NaN where there is one."""
+    key = order_key(x, zeros_equal=True)
+    if not key.numel():
+        return torch.empty([n for i, n in enumerate(x.shape) if i != axis], dtype=torch.int64, device=x.device)
+    size = x.shape[axis]
+    index = torch.arange(size, device=x.device).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    return torch.where(key == key.amax(axis, keepdim=True), index, size).amin(axis)
+
+
+OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
+    "sum": sum_,
+    "cumsum": cumsum,
+    "amax": amax,
+    "amin": amin,
+    "argmax": argmax,
+}
