@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from protocol.game.rules import Refused, Rule, require
 from protocol.records import batch_of, field_bytes, fields_from_list, loadable, record_leaves
 
 Array = np.ndarray
+# The longest proof in CBOR, and room for the description of a data set's fields.
+PROOF_BYTES = 64 * 34
+FIELDS_BYTES = 2**16
 # The root of an entry that the law gives no value: a fault. No array has it, since it is the hash of no leaf or node.
 FAULT_ROOT = hashlib.sha256(b"isobit fault").digest()
 
@@ -56,6 +59,20 @@ class ProgramLaw:
         self.table = step_entries(program)
         self.entries = len(self.table)
         self.slots = list(state_types(program).items())
+
+    @cached_property
+    def witness_bytes(self) -> int:
+        """A bound on the witness of any entry: the operands whole, and their proofs."""
+        return max(self._witness_bytes(entry) for entry in self.table)
+
+    def _witness_bytes(self, entry: TraceEntry) -> int:
+        if entry.kind == "batch":
+            # A stored record is at most as long as the loaded one, and begins and ends within a leaf.
+            size = self.program.inputs[entry.number].type.bytes // self.job.batch_size
+            return FIELDS_BYTES + self.job.batch_size * (size // LEAF_SIZE + 2) * (LEAF_SIZE + PROOF_BYTES)
+        needed = needs(self.program, entry)
+        whole = sum(self._type(need.source).bytes for need in needed if need.whole and need.source.kind != "schedule")
+        return whole + (len(needed) + 1) * 2 * (LEAF_SIZE + PROOF_BYTES)
 
     def leaf(self, entry: int, value: bytes) -> bytes:
         """The leaf hash of a step's entry whose root is `value`."""

@@ -99,6 +99,11 @@ class Law(Protocol):
         """The number of leaves of a step's trace."""
         ...
 
+    @property
+    def witness_bytes(self) -> int:
+        """A bound on the witness of any entry."""
+        ...
+
     def leaf(self, entry: int, value: bytes) -> bytes:
         """The leaf hash of a step's entry whose root is `value`."""
         ...

@@ -27,6 +27,7 @@ class Rule(StrEnum):
     # jobs
     TERMS = "the terms of a job are within their bounds"
     JOB_CONTENT = "the job and its program are valid, and the job names this program"
+    JOB_WITNESS = "every entry of a step of the job can be opened within the agreed size of a witness"
     JOB_EXISTS = "the job exists"
     JOB_POSTED = "bids are placed and accepted while the job is posted"
     JOB_RUNNING = "claims are made while the job is running"

@@ -25,10 +25,11 @@ from protocol.game.messages import (
     Withdraw,
 )
 from protocol.game.rules import Refused, Rule
-from protocol.game.transition import advance
+from protocol.game.transition import advance, apply
 from protocol.game.types import ClaimStatus, JobStatus, first_state, state_hash
-from protocol.identity import Identity
-from tests.adversaries.strategies import TACTICS, with_tactic
+from protocol.identity import Identity, signed_from_bytes
+from protocol.players.player import Player
+from tests.adversaries.strategies import TACTICS, Tactic, with_tactic
 from tests.protocol.scene import Scene
 from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, THIRD, VERIFIER, ToyLaw, ToyTrace, digest
 
@@ -41,6 +42,15 @@ STRANGER = Identity.of_key(bytes([9] * 32))
 END = {JobStatus.DONE, JobStatus.ABANDONED, JobStatus.REFUTED, JobStatus.VOID}
 
 
+LIES = st.tuples(st.sampled_from(LAWS), st.integers(0, 5), st.integers(0, 8))
+
+
+def lying(law: ToyLaw, step: int, entry: int) -> ToyTrace:
+    """A run that goes wrong at one entry, and is consistent from there on."""
+    place = step % law.steps, entry % law.entries
+    return ToyTrace(law, {place: digest(b"lie", *place)})
+
+
 class Play(RuleBasedStateMachine):
     """One honest solver and one honest verifier, who act before time passes a move period; two liars; a stranger."""
 
@@ -48,34 +58,37 @@ class Play(RuleBasedStateMachine):
     def start(self) -> None:
         self.scene = Scene()
         self.ended: dict[bytes, object] = {}
-        self.honest = [self.scene.verifier(ToyTrace(law)) for law in LAWS]
-        self.liars: list = []
+        self.scene.deposit(SUBMITTER, 50_000)
+        self.honest: list[Player] = [self.scene.verifier(ToyTrace(law)) for law in LAWS]
+        self.liars: list[Player] = []
 
     @rule(law=st.sampled_from(LAWS), arity=st.sampled_from([2, 4, 16]), segment=st.sampled_from([3, 5, 100]))
-    def post(self, law: ToyLaw, arity: int, segment: int) -> None:
-        if self.scene.balance(SUBMITTER) >= TERMS.price and segment >= law.interval:
-            self.scene.post(law, replace(TERMS, arity=arity, segment=segment))
+    def honest_job(self, law: ToyLaw, arity: int, segment: int) -> None:
+        """A job that the honest solver wins, the bidding left to time or cut short."""
+        if self.scene.balance(SUBMITTER) >= TERMS.price and self.scene.balance(SOLVER) >= TERMS.solver_bond:
+            self.scene.post(law, replace(TERMS, arity=arity, segment=max(segment, law.interval)))
+            self.honest.append(self.scene.solver(ToyTrace(law)))
+            self.honest_acts()
 
-    @rule(law=st.sampled_from(LAWS))
-    def honest_solver_arrives(self, law: ToyLaw) -> None:
-        self.honest.append(self.scene.solver(ToyTrace(law)))
-        self.honest_acts()
+    @rule(lie=LIES, arity=st.sampled_from([2, 4, 16]), who=st.sampled_from(LIARS), tactic=st.sampled_from(TACTICS))
+    def dishonest_job(self, lie: tuple[ToyLaw, int, int], arity: int, who: Identity, tactic: type[Tactic]) -> None:
+        """A job that a liar wins and claims at once."""
+        trace, funds = lying(*lie), self.scene.balance(who)
+        if self.scene.balance(SUBMITTER) >= TERMS.price and funds >= TERMS.solver_bond:
+            job = self.scene.post(trace.law, replace(TERMS, arity=arity))
+            self.scene.send(who, PlaceBid(TERMS.price), job)
+            self.scene.send(SUBMITTER, AcceptBid(who.address), job)
+            self.liars.append(with_tactic(self.scene.solver(trace, who), tactic()))
+            self.liar_acts(-1)
 
-    @rule(
-        law=st.sampled_from(LAWS),
-        who=st.sampled_from(LIARS),
-        tactic=st.sampled_from(TACTICS),
-        place=st.tuples(st.integers(0, 5), st.integers(0, 8)),
-        solves=st.booleans(),
-    )
-    def liar_arrives(self, law: ToyLaw, who: Identity, tactic: type, place: tuple[int, int], solves: bool) -> None:
-        step, entry = place[0] % law.steps, place[1] % law.entries
-        trace = ToyTrace(law, {(step, entry): digest(b"lie", step, entry)})
-        player = self.scene.solver(trace, who) if solves else self.scene.verifier(trace, who)
-        self.liars.append(with_tactic(player, tactic()))
+    @rule(lie=LIES, who=st.sampled_from(LIARS), tactic=st.sampled_from(TACTICS))
+    def liar_objects(self, lie: tuple[ToyLaw, int, int], who: Identity, tactic: type[Tactic]) -> None:
+        """A liar challenges every claim that differs from its own wrong run."""
+        self.liars.append(with_tactic(self.scene.verifier(lying(*lie), who), tactic()))
+        self.liar_acts(-1)
 
     @rule(place=st.integers(0, 50))
-    @precondition(lambda self: self.liars)
+    @precondition(lambda self: bool(self.liars))
     def liar_acts(self, place: int) -> None:
         try:
             self.liars[place % len(self.liars)].act(self.scene.now)
@@ -89,6 +102,9 @@ class Play(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, TERMS.move_period_s - 1))
     def time_passes(self, seconds: int) -> None:
+        self.honest_acts()
+        for place in range(len(self.liars)):
+            self.liar_acts(place)
         self.honest_acts()
         # A reveal has a period of its own, shorter than a move's.
         self.scene.after(min(seconds, TERMS.reveal_period_s - 1))
@@ -175,9 +191,6 @@ class Play(RuleBasedStateMachine):
                 assert claim.roots[-1] == trace.state_root(claim.last)
 
     def the_log_gives_the_same_state(self) -> None:
-        from protocol.game.transition import apply
-        from protocol.identity import signed_from_bytes
-
         params, state = self.scene.params, first_state(self.scene.params)
         for line in self.scene.coordinator._database.records():
             state = advance(state, line.now, params)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.encoding import from_canonical, program_to_bytes, to_canonical
 from engine.replay import Replay
@@ -48,6 +50,7 @@ def test_the_referee_gives_the_root_of_every_entry_on_every_backend(
     for entry, root in enumerate(roots):
         witness = trace.witness(step, entry, tree)
         assert law.decide(point(trace, law, entry, step), witness) == root, law.name(entry)
+        assert len(witness) <= law._witness_bytes(law.table[entry]) <= law.witness_bytes
 
 
 def test_a_trace_is_that_of_the_engines_replay(trace: ProgramTrace) -> None:
@@ -113,3 +116,54 @@ def test_a_job_of_another_program_is_refused(trace: ProgramTrace, tmp_path: Path
     other = small_job(tmp_path / "job", rows=9)
     with pytest.raises(ValueError, match="program is"):
         law_of(trace.job, program_to_bytes(other.program))
+
+
+CONTENT = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2**65) | st.binary(max_size=40) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(data=st.binary(max_size=60) | CONTENT.map(to_canonical), entry=st.integers(0, 10**6))
+def test_any_bytes_give_a_root_or_a_named_refusal(
+    made: tuple[ProgramTrace, ProgramLaw], data: bytes, entry: int
+) -> None:
+    """D18: never another exception, whatever comes."""
+    trace, law = made
+    place = entry % law.entries
+    try:
+        assert len(law.decide(Point(trace.state_root(STEP), STEP, place, bytes(32)), data)) == 32
+    except Refused as refused:
+        assert refused.rule in (Rule.WITNESS, Rule.OPENING)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(entry=st.integers(0, 10**6), place=st.integers(0, 10**6), new=CONTENT)
+def test_a_right_witness_with_anything_put_into_it_gives_the_same_root_or_a_refusal(
+    made: tuple[ProgramTrace, ProgramLaw], entry: int, place: int, new: object
+) -> None:
+    trace, law = made
+    number, tree = entry % law.entries, tree_of(trace, law, STEP)
+    content = from_canonical(trace.witness(STEP, number, tree), "witness")
+    try:
+        changed = put_into(content, place, new)
+        assert law.decide(point(trace, law, number), to_canonical(changed)) == trace.entry_roots(STEP)[number]
+    except Refused as refused:
+        assert refused.rule in (Rule.WITNESS, Rule.OPENING)
+
+
+def put_into(content: list, place: int, new: object) -> list:
+    """The content with one item, at some depth, replaced."""
+    if not content:
+        return [new]
+    index, rest = place % len(content), place // len(content)
+    inner = content[index]
+    deeper = put_into(inner, rest // 2, new) if isinstance(inner, list) and rest % 2 else new
+    return [*content[:index], deeper, *content[index + 1 :]]
+
+
+@pytest.fixture(scope="module")
+def made(trace: ProgramTrace, law: ProgramLaw) -> tuple[ProgramTrace, ProgramLaw]:
+    return trace, law

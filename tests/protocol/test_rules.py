@@ -340,6 +340,11 @@ def test_refuses_job_content(scene: Scene) -> None:
     refuses(Rule.JOB_CONTENT, lambda: scene.send(SUBMITTER, PostJob(TERMS, b"\xff", b"toy")), scene)
 
 
+def test_refuses_job_witness() -> None:
+    scene = Scene(toy_params(max_witness_bytes=LAW.witness_bytes - 1))
+    refuses(Rule.JOB_WITNESS, lambda: posted(scene), scene)
+
+
 def test_refuses_job_exists(scene: Scene) -> None:
     for body in (PlaceBid(5), AcceptBid(SOLVER.address), CommitClaim(0, 4, SALT), RevealClaim((), SALT)):
         refuses(Rule.JOB_EXISTS, lambda body=body: scene.send(SOLVER, body, digest(b"none")), scene)
@@ -635,10 +640,10 @@ def test_refuses_row(scene: Scene) -> None:
 
 
 def test_refuses_witness_size() -> None:
-    scene = Scene(toy_params(max_witness_bytes=100))
+    scene = Scene(toy_params(max_witness_bytes=LAW.witness_bytes))
     challenged(scene)
     until(scene, Stage.OPEN, 1)
-    refuses(Rule.WITNESS_SIZE, send_in(scene, VERIFIER, Open(VERIFIER.address, bytes(101))), scene)
+    refuses(Rule.WITNESS_SIZE, send_in(scene, VERIFIER, Open(VERIFIER.address, bytes(LAW.witness_bytes + 1))), scene)
 
 
 def test_refuses_witness(scene: Scene) -> None:

@@ -50,6 +50,10 @@ class ToyLaw:
     def start(self) -> bytes:
         return digest(b"start")
 
+    @property
+    def witness_bytes(self) -> int:
+        return 64 + 34 * self.entries.bit_length()
+
     def leaf(self, entry: int, value: bytes) -> bytes:
         return leaf_hash(digest(b"entry", entry) + value)
 
