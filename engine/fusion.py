@@ -129,7 +129,7 @@ class _Grouping:
         if not unit.is_group or len(unit.members) >= MOST_MEMBERS:
             return False
         kind = self._kind(unit, number, sources, columns)
-        if kind is None or any(self._depends(u, number_of_unit) for u in self._units_of(sources) - {number_of_unit}):
+        if kind is None or self._depends(self._units_of(sources) - {number_of_unit}, number_of_unit):
             return False
         if columns is not None:
             unit.columns = columns
@@ -170,7 +170,7 @@ class _Grouping:
             return
         a_before = {self._find(u) for u in a.before} - {other, unit}
         b_before = {self._find(u) for u in b.before} - {other, unit}
-        if any(self._depends(u, unit) for u in a_before) or any(self._depends(u, other) for u in b_before):
+        if self._depends(a_before, unit) or self._depends(b_before, other):
             return
         b.members = sorted(a.members + b.members)
         b.rows |= a.rows
@@ -198,10 +198,10 @@ class _Grouping:
     def _sources(self, number: int) -> list[View]:
         return [self.views[operand] for operand in self.program.nodes[number - self.program.first_node].operands]
 
-    def _depends(self, unit: int, on: int) -> bool:
-        """Whether a unit reads another's values, directly or through others."""
+    def _depends(self, units: Iterable[int], on: int) -> bool:
+        """Whether one of the units reads another's values, directly or through others."""
         seen: set[int] = set()
-        waiting = [self._find(unit)]
+        waiting = [self._find(unit) for unit in units]
         while waiting:
             current = waiting.pop()
             if current == on:
