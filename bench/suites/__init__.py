@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.case import Case
-from bench.suites import functions, memory, products
+from bench.suites import functions, memory, products, step
 
 SUITES: dict[str, Callable[[], list[Case]]] = {
     "products": products.cases,
     "functions": functions.cases,
     "memory": memory.cases,
+    "step": step.cases,
 }
