@@ -1,4 +1,4 @@
-"""The folder of a run: `run.cbor roots.log metrics.log checkpoints/ chunks/`, a link to its job, and who may write it."""
+"""The folder of a run (`run.cbor roots.log metrics.log checkpoints/ chunks/ job`), and who may write it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunFolder:
         """Where the job's folder was when the run began; a ValueError where it is gone."""
         link = self.folder / JOB_LINK
         if not link.is_dir():
-            raise ValueError(f"run: {link} leads to no job folder, want a link to the folder of job {self.job_id.hex()}")
+            raise ValueError(f"run: {link} leads to no folder, want a link to the folder of job {self.job_id.hex()}")
         return link.resolve()
 
     @property

@@ -159,7 +159,7 @@ def test_refuses_the_schedule_and_the_start_of_another_job(tmp_path: Path) -> No
 )
 def test_refuses_bytes_that_are_no_job(tmp_path: Path, change: dict[str, Any]) -> None:
     content = from_canonical(small_job(tmp_path / "job").job.to_bytes(), "job")
-    with pytest.raises(ValueError, match="^job"):
+    with pytest.raises(ValueError, match=r"^job"):
         job_from_bytes(to_canonical({**content, **change}))
 
 
