@@ -1,4 +1,5 @@
 // matmul, exact in integers and rounded once: docs/numerics.md, Products.
+#include "product_few.h"
 #include "product_multiply.h"
 #include "tensor.h"
 
@@ -46,6 +47,15 @@ void multiply_matrices(const Problem &problem) {
     const int64_t M = a.rows, K = a.columns, N = b.columns;
     const bool wide = problem.range.wide;
     const int threads = static_cast<int>(std::clamp(static_cast<double>(M) * N * K / WORK_OF_A_THREAD, 1.0, static_cast<double>(problem.threads)));
+    // Few rows or few columns: the other operand is not worth packing.
+    const bool few_rows = M <= N;
+    if (std::min(M, N) <= MOST_FEW && K >= 2 * LANES) {
+        const View a_lines = as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy);
+        const View b_lines = as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy);
+        few_rows ? multiply_few(b_lines, a_lines, problem.range, problem.out, 1, N, threads)
+                 : multiply_few(a_lines, b_lines, problem.range, problem.out, N, 1, threads);
+        return;
+    }
     Operand rows(Layout(M, K, wide, false), a_scratch), columns(Layout(N, K, wide, true), b_scratch);
     prepare(as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy), problem.range, rows, threads);
     prepare(as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, columns, threads);
