@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _command(
     commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text[0].lower() + text[1:].split(".")[0], description=text)
+    parser = commands.add_parser(name, help=text[0].lower() + text[1:].split(". ")[0].rstrip("."), description=text)
     parser.set_defaults(command=run)
     return parser
 
@@ -294,10 +294,10 @@ def _add_selftest(commands: Commands) -> None:
 
 
 def _selftest(options: argparse.Namespace) -> int:
-    from kernels import conformance
+    from kernels import selftest
 
     names = [options.backend] if options.backend else list(backends.available())
-    reports = [conformance.run(name, options.threads) for name in names]
+    reports = [selftest.run(name, options.threads) for name in names]
     for report in reports:
         print(report)
     return 0 if all(report.passed for report in reports) else DIFFERENT

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
@@ -91,9 +92,20 @@ def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
+    except Exception as error:
+        line = _line_in(path, error)
+        raise TraceError(f"job file: {path}{line}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)
     return vars(module)
+
+
+def _line_in(path: Path, error: Exception) -> str:
+    """`:line` of the innermost frame in the file, or of the file's syntax error; empty where there is neither."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f":{error.lineno}"
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path.resolve())]
+    return f":{lines[-1]}" if lines else ""
 
 
 def _check(values: Mapping[str, Any]) -> None:
