@@ -129,6 +129,10 @@ def local_dispute(
     coordinator, clock = Coordinator("sqlite://", params), simulated_clock()
     traces = [ProgramTrace(job, run, backend, threads, alter) for run, alter in ((run_a, alter_a), (run_b, alter_b))]
     steps = min(trace.last_step() for trace in traces)
+    if steps < 1:
+        raise ValueError(
+            f"dispute: got runs of {[trace.last_step() for trace in traces]} committed steps, want 1 or more"
+        )
     bank, sender = Player(operator, coordinator, traces[0]), Player(submitter, coordinator, traces[0])
     for identity in (submitter, solver, verifier):
         bank.send(Deposit(identity.address, FUNDS))

@@ -67,6 +67,14 @@ def test_equal_runs_are_not_disputed(job: JobFolder, honest_run: Path) -> None:
     assert not transcript.disputed and transcript.payouts == {}
 
 
+def test_runs_are_disputed_as_far_as_both_have_come(job: JobFolder, honest_run: Path, tmp_path: Path) -> None:
+    train(job, tmp_path / "none", BACKEND, until=0)
+    with pytest.raises(ValueError, match=r"\[0, 12\] committed steps"):
+        local_dispute(job, tmp_path / "none", honest_run, backend=BACKEND)
+    train(job, tmp_path / "half", BACKEND, until=job.job.interval)
+    assert not local_dispute(job, tmp_path / "half", honest_run, backend=BACKEND).disputed
+
+
 def test_a_run_that_cannot_be_run_again_to_its_own_roots_loses_by_silence(
     job: JobFolder, honest_run: Path, tmp_path: Path
 ) -> None:
