@@ -128,7 +128,7 @@ def embedding_gradient(threads: int) -> Competitors:
     ids = np.random.default_rng(1).integers(0, VOCABULARY, ROWS)
     ours = partial(Composition(threads).apply, "add_rows", base, ids, rows)
     p, q = torch.from_numpy(rows), torch.from_numpy(ids)
-    theirs = partial(torch.embedding_dense_backward, p, q, VOCABULARY, -1, False)
+    theirs = partial(torch.ops.aten.embedding_dense_backward, p, q, VOCABULARY, -1, False)
     return Competitors(ours, {"torch": theirs})
 
 

@@ -12,6 +12,8 @@ import torch
 
 from kernels.spec.conv import places_of
 from kernels.spec.matmul import qmax
+from kernels.spec.rounding import INFINITY_BITS as INFINITY
+from kernels.triton.elementwise import canonical
 from kernels.triton.matmul import DIGITS, fastest, product
 from kernels.triton.scale import digits, maxima
 
@@ -50,8 +52,9 @@ def exact(
     """The product of [B, M, K] and [B, N, K] at given maxima [B, M] and [B, N]: [B, M, N]."""
     B, M, K = rows.shape
     N = columns.shape[1]
-    if 0 in (B, M, N):
-        return torch.zeros((B, M, N), dtype=torch.float32, device=rows.device)
+    if 0 in (B, M, N, K):
+        finite = (highest_a < INFINITY)[:, :, None] & (highest_b < INFINITY)[:, None, :]
+        return canonical(torch.where(finite, 0.0, torch.nan))
     limit = qmax(width, K)
     highest_a, highest_b = highest_a.contiguous(), highest_b.contiguous()
     operands = (digits(rows, highest_a, DIGITS[width], limit), digits(columns, highest_b, DIGITS[width], limit))
