@@ -52,6 +52,9 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
+        "load": round(
+            os.getloadavg()[0], 2
+        ),  # at the end of the run: at most the threads measured, if nothing else ran
     }
 
 

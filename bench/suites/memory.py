@@ -1,4 +1,4 @@
-"""What is bound by memory: sums, softmax, normalisation, losses, AdamW and the embedding's gradient, from operators."""
+"""What is bound by memory: sums, softmax, normalisation, losses, AdamW and the embedding's gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import cache, partial
 import numpy as np
 import torch
 
-from bench.case import Case, Competitors, Work, backend, normal
+from bench.case import Case, Competitors, Work, normal
+from bench.suites.composition import Composition, Value
 
 ROWS, COLUMNS = 4096, 768
 VOCABULARY = 8192
@@ -16,50 +17,45 @@ PARAMETERS = 2**22
 FLOAT = 4
 
 
-class Composition:
-    """Operators of the law applied one after another, each a pass over memory of its own."""
+def ours(threads: int, write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> Work:
+    """The computation that `write` composes from the arrays, as the engine runs it."""
+    composition = Composition(*arrays)
+    results = write(composition, *composition.inputs)
+    return composition.runner(*(results if isinstance(results, list) else [results]), threads=threads)
 
-    def __init__(self, threads: int) -> None:
-        self.run = partial(backend().run, threads=threads)
 
-    def apply(self, op: str, *inputs: np.ndarray, **attributes: object) -> np.ndarray:
-        """One operator."""
-        return self.run(op, list(inputs), attributes)
+def softmax_of(c: Composition, x: Value) -> Value:
+    powers = c.apply("exp", c.apply("sub", x, c.per_row("amax", x)))
+    return c.apply("div", powers, c.per_row("sum", powers))
 
-    def per_row(self, op: str, x: np.ndarray) -> np.ndarray:
-        """A reduction of each row, spread over the row again by strides."""
-        return np.broadcast_to(self.apply(op, x, axes=(1,))[:, None], x.shape)
 
-    def number(self, value: float, shape: tuple[int, ...]) -> np.ndarray:
-        """A number spread over a shape by strides."""
-        return np.broadcast_to(np.float32(value), shape)
+def layer_norm_of(c: Composition, x: Value, weight: Value, bias: Value) -> Value:
+    share = c.number(1 / x.type.shape[1], x)
+    centred = c.apply("sub", x, c.apply("mul", c.per_row("sum", x), share))
+    variance = c.apply("mul", c.per_row("sum", c.apply("mul", centred, centred)), share)
+    scaled = c.apply("mul", centred, c.apply("rsqrt", c.apply("add", variance, c.number(1e-5, x))))
+    return c.apply("add", c.apply("mul", scaled, c.spread(weight, x)), c.spread(bias, x))
 
-    def softmax(self, x: np.ndarray) -> np.ndarray:
-        powers = self.apply("exp", self.apply("sub", x, self.per_row("amax", x)))
-        return self.apply("div", powers, self.per_row("sum", powers))
 
-    def layer_norm(self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        share = self.number(1 / x.shape[1], x.shape)
-        centred = self.apply("sub", x, self.apply("mul", self.per_row("sum", x), share))
-        variance = self.apply("mul", self.per_row("sum", self.apply("mul", centred, centred)), share)
-        scale = self.apply("rsqrt", self.apply("add", variance, self.number(1e-5, x.shape)))
-        scaled = self.apply("mul", self.apply("mul", centred, scale), np.broadcast_to(weight, x.shape))
-        return self.apply("add", scaled, np.broadcast_to(bias, x.shape))
+def cross_entropy_of(c: Composition, x: Value, target: Value) -> Value:
+    shifted = c.apply("sub", x, c.per_row("amax", x))
+    total = c.apply("log", c.apply("sum", c.apply("exp", shifted), axes=(1,)))
+    rows = total.type.shape
+    index = c.apply("reshape", target, shape=(*rows, 1))
+    chosen = c.apply("reshape", c.apply("gather", shifted, index, axis=1), shape=rows)
+    mean = c.apply("sum", c.apply("sub", total, chosen), axes=(0,))
+    return c.apply("mul", mean, c.number(1 / rows[0], mean))
 
-    def cross_entropy(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
-        shifted = self.apply("sub", x, self.per_row("amax", x))
-        total = self.apply("log", self.apply("sum", self.apply("exp", shifted), axes=(1,)))
-        chosen = self.apply("gather", shifted, target[:, None], axis=1)[:, 0]
-        losses = self.apply("sub", total, chosen)
-        return self.apply("div", self.apply("sum", losses, axes=(0,)), np.float32(len(target)))
 
-    def adamw(self, p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> list[np.ndarray]:
-        apply, number = self.apply, partial(self.number, shape=p.shape)
-        m = apply("add", apply("mul", m, number(0.9)), apply("mul", g, number(0.1)))
-        v = apply("add", apply("mul", v, number(0.999)), apply("mul", apply("mul", g, g), number(0.001)))
-        scale = apply("add", apply("sqrt", v), number(1e-8))
-        decayed = apply("mul", p, number(1 - 1e-5))
-        return [apply("sub", decayed, apply("mul", number(1e-3), apply("div", m, scale))), m, v]
+def adamw_of(c: Composition, p: Value, g: Value, m: Value, v: Value) -> list[Value]:
+    def number(value: float) -> Value:
+        return c.number(value, p)
+
+    m = c.apply("add", c.apply("mul", m, number(0.9)), c.apply("mul", g, number(0.1)))
+    v = c.apply("add", c.apply("mul", v, number(0.999)), c.apply("mul", c.apply("mul", g, g), number(0.001)))
+    scale = c.apply("add", c.apply("sqrt", v), number(1e-8))
+    step = c.apply("mul", number(1e-3), c.apply("div", m, scale))
+    return [c.apply("sub", c.apply("mul", p, number(1 - 1e-5)), step), m, v]
 
 
 def torch_and_compiled(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> dict[str, Work]:
@@ -71,33 +67,37 @@ def torch_and_compiled(function: Callable[..., torch.Tensor], *inputs: torch.Ten
 def softmax(threads: int) -> Competitors:
     x = normal(ROWS, COLUMNS)
     rivals = torch_and_compiled(lambda p: torch.softmax(p, -1), torch.from_numpy(x))
-    return Competitors(partial(Composition(threads).softmax, x), rivals)
+    return Competitors(ours(threads, softmax_of, x), rivals)
 
 
 def layer_norm(threads: int) -> Competitors:
     x, weight, bias = normal(ROWS, COLUMNS), normal(COLUMNS, seed=1), normal(COLUMNS, seed=2)
     p, w, b = map(torch.from_numpy, (x, weight, bias))
     rivals = torch_and_compiled(lambda p, w, b: torch.nn.functional.layer_norm(p, (COLUMNS,), w, b), p, w, b)
-    return Competitors(partial(Composition(threads).layer_norm, x, weight, bias), rivals)
+    return Competitors(ours(threads, layer_norm_of, x, weight, bias), rivals)
 
 
 def row_sum(threads: int) -> Competitors:
     x = normal(ROWS, COLUMNS)
-    ours = partial(Composition(threads).apply, "sum", x, axes=(1,))
-    return Competitors(ours, {"torch": partial(torch.sum, torch.from_numpy(x), 1)})
+    return Competitors(
+        ours(threads, lambda c, x: c.apply("sum", x, axes=(1,)), x),
+        {"torch": partial(torch.sum, torch.from_numpy(x), 1)},
+    )
 
 
 def column_sum(threads: int) -> Competitors:
     x = normal(ROWS, COLUMNS)
-    ours = partial(Composition(threads).apply, "sum", x, axes=(0,))
-    return Competitors(ours, {"torch": partial(torch.sum, torch.from_numpy(x), 0)})
+    return Competitors(
+        ours(threads, lambda c, x: c.apply("sum", x, axes=(0,)), x),
+        {"torch": partial(torch.sum, torch.from_numpy(x), 0)},
+    )
 
 
 def cross_entropy(threads: int) -> Competitors:
     x = normal(ROWS // 4, VOCABULARY)
     target = np.random.default_rng(1).integers(0, VOCABULARY, ROWS // 4)
     rivals = torch_and_compiled(torch.nn.functional.cross_entropy, torch.from_numpy(x), torch.from_numpy(target))
-    return Competitors(partial(Composition(threads).cross_entropy, x, target), rivals)
+    return Competitors(ours(threads, cross_entropy_of, x, target), rivals)
 
 
 def adamw(threads: int) -> Competitors:
@@ -120,16 +120,15 @@ def adamw(threads: int) -> Competitors:
             maximize=False,
         )
 
-    return Competitors(partial(Composition(threads).adamw, p, g, m, v), {"torch": theirs})
+    return Competitors(ours(threads, adamw_of, p, g, m, v), {"torch": theirs})
 
 
 def embedding_gradient(threads: int) -> Competitors:
     base, rows = np.zeros((VOCABULARY, COLUMNS), np.float32), normal(ROWS, COLUMNS)
     ids = np.random.default_rng(1).integers(0, VOCABULARY, ROWS)
-    ours = partial(Composition(threads).apply, "add_rows", base, ids, rows)
     p, q = torch.from_numpy(rows), torch.from_numpy(ids)
     theirs = partial(torch.ops.aten.embedding_dense_backward, p, q, VOCABULARY, -1, False)
-    return Competitors(ours, {"torch": theirs})
+    return Competitors(ours(threads, lambda c, *x: c.apply("add_rows", *x), base, ids, rows), {"torch": theirs})
 
 
 MATRIX = ROWS * COLUMNS * FLOAT
