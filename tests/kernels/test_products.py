@@ -20,8 +20,11 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 NAN = np.uint32(0x7FC00000).view(np.float32)
 WIDTHS = ("narrow", "wide")
 # Around the sizes of tiles (14, 6, 4 rows; 32, 16, 8 columns), of vectors and of the chunks of K (508 and 1024).
-SHAPES = ((1, 1, 1), (1, 8, 1), (3, 5, 7), (2, 0, 3), (0, 4, 3), (3, 4, 0), (14, 16, 32), (15, 17, 33), (13, 9, 31))
-SHAPES += ((29, 128, 65), (5, 257, 3), (64, 64, 64), (1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66))
+SHAPES = (
+    *((1, 1, 1), (1, 8, 1), (3, 5, 7), (2, 0, 3), (0, 4, 3), (3, 4, 0), (14, 16, 32), (15, 17, 33), (13, 9, 31)),
+    *((8, 700, 40), (40, 700, 8), (2, 131, 99), (99, 131, 3), (1, 64, 65), (29, 128, 65), (5, 257, 3), (64, 64, 64)),
+    *((1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66)),
+)
 LONG = (65536, 131071, 131072, 262145)
 # N, C, H, W, O, (R, S), stride, padding, dilation, groups
 WINDOWS = (
@@ -63,7 +66,16 @@ def data(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndar
     return np.asarray(kinds[kind], np.float32)
 
 
-KINDS = ("normal", "largest integers", "rounds past the largest", "subnormal", "spread", "overflow", "ties", "positive")
+KINDS: tuple[str, ...] = (
+    "normal",
+    "largest integers",
+    "rounds past the largest",
+    "subnormal",
+    "spread",
+    "overflow",
+    "ties",
+    "positive",
+)
 KINDS += ("zeros", "outlier", "not finite")
 
 
@@ -78,7 +90,7 @@ def scales(maximum: float, limit: int) -> int:
 def quantised(lines: np.ndarray, limit: int) -> tuple[np.ndarray, list[int], np.ndarray]:
     """The integers of each row, its scale, and whether it is finite."""
     wide = lines.astype(np.float64)
-    finite = np.isfinite(wide).all(axis=1)
+    finite = np.asarray(np.isfinite(wide).all(axis=1))
     wide = np.where(finite[:, None], wide, 0)
     s = [scales(row.max(), limit) if row.any() else 0 for row in np.abs(wide)]
     return np.rint(np.ldexp(wide, np.array(s, int).reshape(-1, 1))).astype(np.int64), s, finite
