@@ -266,7 +266,9 @@ def _trivial(op: str, operands: Sequence[Value], attributes: Mapping[str, Any]) 
         full = attributes["start"] == (0,) * x.rank and attributes["stop"] == x.shape and set(attributes["step"]) <= {1}
         return x if full else None
     if op == "cast":
-        return x if x.dtype == attributes["dtype"] else None
+        return x if x.dtype == attributes["dtype"] else _cast_of_word(x, attributes["dtype"])
+    if op == "shift_right":
+        return _shift_of_word(x, operands[1])
     if op == "pad":
         return x if not any(attributes["low"] + attributes["high"]) else None
     if op in ("mul", "div") and _is_all(operands[1], 1):
@@ -287,6 +289,29 @@ def _collapsed(op: str, x: Value, attributes: Mapping[str, Any]) -> Value | None
     if op == "permute":
         return x.builder.permute(source, [before.attributes["axes"][axis] for axis in attributes["axes"]])
     return x.builder.emit(op, [source], shape=attributes["shape"])
+
+
+def _word(x: Value) -> Value | None:
+    """The uint32 that x holds as int64."""
+    before = x.builder._what[x.number]
+    if x.dtype != "int64" or not isinstance(before, Node) or before.op != "cast":
+        return None
+    source = Value(x.builder, before.operands[0], x.builder._types[before.operands[0]])
+    return source if source.dtype == "uint32" else None
+
+
+def _cast_of_word(x: Value, dtype: str) -> Value | None:
+    """Random bits pass through int64, which torch can shift; the program goes straight to float32."""
+    word = _word(x)
+    return x.builder.cast(word, dtype) if word is not None and dtype == "float32" else None
+
+
+def _shift_of_word(x: Value, amount: Value) -> Value | None:
+    word, known = _word(x), x.builder.known(amount)
+    if word is None or known is None or not ((known >= 0) & (known < 32)).all():
+        return None
+    shifted = x.builder.emit("shift_right", [word, x.builder.cast(amount, "uint32")])
+    return x.builder.cast(shifted, "int64")
 
 
 def _is_all(x: Value, number: int) -> bool:

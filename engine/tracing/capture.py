@@ -90,7 +90,14 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     """The model holds the given parameters and buffers, draws the program's numbers, and runs in plain operators."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
-    with held, _without_fused_layers(), sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
+    with (
+        held,
+        _without_fused_layers(),
+        sdpa_kernel(SDPBackend.MATH),
+        recomputation_sees_the_same(mode),
+        VisibleStatistics(),
+        mode,
+    ):
         yield
 
 

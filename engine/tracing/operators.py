@@ -25,8 +25,9 @@ Written by `python -m engine.tracing.operators > docs/operators-of-torch.md` wit
 
 These are operators of ATen, torch's inner set. A call in a model (`F.cross_entropy`, `nn.LSTM`, `einsum`, `@`) reaches
 them through torch's own decompositions, so far more of torch traces than is named here. An operator that is not here is
-refused with its name and the line that called it. The optimizers are {", ".join(OPTIMIZERS)}; the rules of width are
-{" and ".join(WIDTHS)}.
+refused with its name and the line that called it. docs/tracing.md says what a job file may hold.
+
+Optimizers, by class name: {", ".join(OPTIMIZERS)}. Rules of width: {", ".join(WIDTHS)}.
 """
 
 

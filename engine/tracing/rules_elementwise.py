@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import log, pi, sqrt
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.tracing.builder import Builder, Operand, Scalar, Value
@@ -120,6 +121,20 @@ def _isinf(b: Builder, out: TensorType, x: Value) -> Value:
     return b.binary("eq", b.unary("abs", x), float("inf")) if infinite else b.full(False, "bool", out.shape)
 
 
+def _nan_to_num(
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    nan: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Value:
+    largest = float(np.finfo(np.float32).max)
+    x = b.select(_isnan(b, out, x), nan or 0.0, x)
+    x = b.select(b.binary("eq", x, float("inf")), largest if above is None else above, x)
+    return b.select(b.binary("eq", x, float("-inf")), -largest if below is None else below, x)
+
+
 def _where(b: Builder, out: TensorType, condition: Value, x: Operand, y: Operand) -> Value:
     return b.select(b.expand(condition, out.shape), shaped(b, x, out), shaped(b, y, out))
 
@@ -219,6 +234,34 @@ def _elu_backward(
 ) -> Value:
     below = (x + alpha * scale) * inner if is_result else b.unary("exp", x * inner) * (alpha * scale * inner)
     return g * b.select(b.binary("lt", 0, x), b.full(scale, "float32", x.shape), below)
+
+
+def _celu(b: Builder, out: TensorType, x: Value, alpha: float = 1.0) -> Value:
+    return _elu(b, out, x, alpha, 1.0, 1.0 / alpha)
+
+
+def _glu(b: Builder, out: TensorType, x: Value, axis: int = -1) -> Value:
+    half = x.shape[axis] // 2
+    return b.slice(x, axis, 0, half) * b.unary("sigmoid", b.slice(x, axis, half, 2 * half))
+
+
+def _glu_backward(b: Builder, out: TensorType, g: Value, x: Value, axis: int) -> Value:
+    half = x.shape[axis] // 2
+    first, s = b.slice(x, axis, 0, half), b.unary("sigmoid", b.slice(x, axis, half, 2 * half))
+    return b.concat([g * s, g * first * ((1.0 - s) * s)], axis % x.rank)
+
+
+def _mish(b: Builder, out: TensorType, x: Value) -> Value:
+    return x * b.unary("tanh", _softplus(b, out, x))
+
+
+def _mish_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Value:
+    t = b.unary("tanh", _softplus(b, out, x))
+    return g * (t + x * b.unary("sigmoid", x) * (1.0 - t * t))
+
+
+def _threshold(b: Builder, out: TensorType, x: Value, threshold: Scalar, value: Scalar) -> Value:
+    return b.select(b.binary("lt", threshold, x), x, value)
 
 
 def _silu(b: Builder, out: TensorType, x: Value) -> Value:
@@ -359,7 +402,6 @@ RULES: dict[Any, Rule] = {
     aten.div.Tensor: _div,
     aten.div.Scalar: _div,
     aten.div.Tensor_mode: _div,
-    aten.div.Scalar_mode: _div,
     aten.floor_divide.default: _floor_divide,
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
@@ -402,9 +444,8 @@ RULES: dict[Any, Rule] = {
     **{getattr(aten.bitwise_xor, kind): _logical("bit_xor") for kind in ("Tensor", "Scalar")},
     aten.__rshift__.Scalar: _shift("shift_right"),
     aten.__lshift__.Scalar: _shift("shift_left"),
+    aten.nan_to_num.default: _nan_to_num,
     aten.where.self: _where,
-    aten.where.ScalarSelf: _where,
-    aten.where.ScalarOther: _where,
     aten.masked_fill.Scalar: _masked_fill,
     aten.masked_fill.Tensor: _masked_fill,
     aten.relu.default: _relu,
@@ -413,6 +454,12 @@ RULES: dict[Any, Rule] = {
     aten.leaky_relu_backward.default: _leaky_relu_backward,
     aten.elu.default: _elu,
     aten.elu_backward.default: _elu_backward,
+    aten.celu.default: _celu,
+    aten.glu.default: _glu,
+    aten.glu_backward.default: _glu_backward,
+    aten.mish.default: _mish,
+    aten.mish_backward.default: _mish_backward,
+    aten.threshold.default: _threshold,
     aten.silu.default: _silu,
     aten.silu_backward.default: _silu_backward,
     aten.gelu.default: _gelu,
@@ -434,8 +481,6 @@ RULES: dict[Any, Rule] = {
     aten.detach.default: _same,
     aten.alias.default: _same,
     aten.lift_fresh_copy.default: _same,
-    aten.lift_fresh.default: _same,
-    aten.contiguous.default: _same,
     aten.copy.default: _copy,
     aten.fill.Tensor: _copy,
 }

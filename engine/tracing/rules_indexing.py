@@ -196,16 +196,6 @@ def _stable_sort(
     return _sort(b, out, x, dim, descending)
 
 
-def _argsort(b: Builder, out: TensorType, x: Value, axis: int = -1, descending: bool = False) -> Value:
-    return _sort(b, out, x, axis, descending)[1]
-
-
-def _stable_argsort(
-    b: Builder, out: TensorType, x: Value, *, stable: bool, dim: int = -1, descending: bool = False
-) -> Value:
-    return _sort(b, out, x, dim, descending)[1]
-
-
 # Pooling
 
 
@@ -344,16 +334,12 @@ RULES: dict[Any, Rule] = {
     aten.scatter.value: _scatter,
     aten.scatter.src: _scatter,
     aten.index.Tensor: _index,
-    aten._unsafe_index.Tensor: _index,
     aten.index_put.default: _index_put,
-    aten._unsafe_index_put.default: _index_put,
     aten.index_select.default: _index_select,
     aten.index_add.default: _index_add,
     aten.topk.default: _topk,
     aten.sort.default: _sort,
     aten.sort.stable: _stable_sort,
-    aten.argsort.default: _argsort,
-    aten.argsort.stable: _stable_argsort,
     aten.max_pool2d_with_indices.default: _max_pool,
     aten.max_pool2d_with_indices_backward.default: _max_pool_backward,
     aten.avg_pool2d.default: _avg_pool,

@@ -192,9 +192,41 @@ def _diagonal(b: Builder, out: TensorType, x: Value, offset: int = 0, first: int
     rest = [axis for axis in range(x.rank) if axis not in (first, second)]
     x = b.permute(x, [*rest, first, second])
     M, N = x.shape[-2:]
-    rows = [i for i in range(M) if 0 <= i + offset < N]
-    picked = [b.slice(b.slice(x, -2, i, i + 1), -1, i + offset, i + offset + 1) for i in rows]
-    return b.reshape(b.concat(picked, x.rank - 2), out.shape)
+    flat = b.reshape(x, (*x.shape[:-2], M * N))
+    start = offset if offset >= 0 else -offset * N
+    return (
+        b.slice(flat, -1, start, min(start + (out.shape[-1] - 1) * (N + 1) + 1, M * N), N + 1)
+        if prod(out.shape)
+        else (b.full(0, out.dtype, out.shape))
+    )
+
+
+def _diagonal_backward(
+    b: Builder, out: TensorType, g: Value, sizes: Sequence[int], offset: int, first: int, second: int
+) -> Value:
+    first, second = first % len(sizes), second % len(sizes)
+    rest = [axis for axis in range(len(sizes)) if axis not in (first, second)]
+    M, N = sizes[first], sizes[second]
+    # a diagonal is a slice with step N + 1 of the joined axes
+    start = offset if offset >= 0 else -offset * N
+    flat = (
+        spread(b, g, M * N, g.rank - 1, start, N + 1) if g.shape[-1] else b.full(0, "float32", (*g.shape[:-1], M * N))
+    )
+    square = b.reshape(flat, (*g.shape[:-1], M, N))
+    order = [*rest, first, second]
+    return b.permute(square, [order.index(axis) for axis in range(len(sizes))])
+
+
+def _pixel_shuffle(b: Builder, out: TensorType, x: Value, factor: int) -> Value:
+    *lead, C, H, W = x.shape
+    parted = b.reshape(x, (prod(lead), C // factor**2, factor, factor, H, W))
+    return b.reshape(b.permute(parted, (0, 1, 4, 2, 5, 3)), out.shape)
+
+
+def _pixel_unshuffle(b: Builder, out: TensorType, x: Value, factor: int) -> Value:
+    *lead, C, H, W = x.shape
+    parted = b.reshape(x, (prod(lead), C, H // factor, factor, W // factor, factor))
+    return b.reshape(b.permute(parted, (0, 1, 3, 5, 2, 4)), out.shape)
 
 
 def _as_strided(
@@ -221,6 +253,10 @@ def _full(b: Builder, out: TensorType, size: Any, value: Scalar, **_: Any) -> Va
     return b.full(value, out.dtype, out.shape)
 
 
+def _new_full(b: Builder, out: TensorType, x: Value, size: Any, value: Scalar, **_: Any) -> Value:
+    return b.full(value, out.dtype, out.shape)
+
+
 def _scalar_tensor(b: Builder, out: TensorType, value: Scalar, **_: Any) -> Value:
     return b.full(value, out.dtype, ())
 
@@ -244,8 +280,6 @@ def _eye(b: Builder, out: TensorType, n: int, m: int | None = None, **_: Any) ->
 RULES: dict[Any, Rule] = {
     aten.view.default: _view,
     aten._unsafe_view.default: _view,
-    aten.reshape.default: _view,
-    aten._reshape_alias.default: _view,
     aten.unsqueeze.default: _view,
     aten.squeeze.default: _view,
     aten.squeeze.dim: _view,
@@ -274,7 +308,11 @@ RULES: dict[Any, Rule] = {
     aten.tril.default: _triangle(lower=True),
     aten.triu.default: _triangle(lower=False),
     aten.diagonal.default: _diagonal,
+    aten.diagonal_backward.default: _diagonal_backward,
+    aten.pixel_shuffle.default: _pixel_shuffle,
+    aten.pixel_unshuffle.default: _pixel_unshuffle,
     aten.as_strided.default: _as_strided,
+    aten.new_empty_strided.default: _filled(0),
     aten.zeros.default: _filled(0),
     aten.ones.default: _filled(1),
     aten.empty.memory_format: _filled(0),
@@ -286,7 +324,7 @@ RULES: dict[Any, Rule] = {
     aten.new_empty.default: _filled(0),
     aten.full.default: _full,
     aten.full_like.default: _full,
-    aten.new_full.default: _full,
+    aten.new_full.default: _new_full,
     aten.fill.Scalar: _full,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.arange.default: _arange,

@@ -136,20 +136,6 @@ def _bce_backward(
     return (slope if w is None else slope * w) * _spread(g, x, reduction)
 
 
-def _bce_with_logits(
-    b: Builder,
-    out: TensorType,
-    x: Value,
-    y: Value,
-    w: Value | None = None,
-    positive: Value | None = None,
-    reduction: int = MEAN,
-) -> Value:
-    softened = b.unary("log1p", b.unary("exp", -b.unary("abs", x))) + b.binary("maximum", -x, 0)
-    losses = (1.0 - y) * x + (softened if positive is None else ((positive - 1.0) * y + 1.0) * softened)
-    return _reduced(b, losses if w is None else losses * w, reduction)
-
-
 RULES: dict[Any, Rule] = {
     aten.nll_loss_forward.default: _nll,
     aten.nll_loss_backward.default: _nll_backward,
@@ -163,5 +149,4 @@ RULES: dict[Any, Rule] = {
     aten.smooth_l1_loss_backward.default: _smooth_l1_backward,
     aten.binary_cross_entropy.default: _bce,
     aten.binary_cross_entropy_backward.default: _bce_backward,
-    aten.binary_cross_entropy_with_logits.default: _bce_with_logits,
 }

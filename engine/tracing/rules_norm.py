@@ -1,4 +1,4 @@
-"""Layer, group, batch and RMS norm with their gradients: mean, centred squares, 1 / sqrt(variance + eps)."""
+"""Layer, group and batch norm with their gradients: mean, centred squares, 1 / sqrt(variance + eps)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import torch
 
 from engine.tracing.builder import Builder, Value
 from engine.tracing.rules_elementwise import Rule
-from engine.tracing.rules_reduction import mean, square, total, variance
+from engine.tracing.rules_reduction import mean, total, variance
 
 aten = torch.ops.aten
-FLOAT_EPS = 2.0**-23
 
 
 def _inverse(b: Builder, spread: Value, eps: float) -> Value:
@@ -64,29 +63,6 @@ def _layer_norm_backward(
 
 def _outer(b: Builder, x: Value, axes: Sequence[int]) -> Value:
     return total(b, x, axes) if len(axes) else x
-
-
-def _rms_norm(b: Builder, out: Any, x: Value, shape: Sequence[int], w: Value | None, eps: float | None) -> Any:
-    axes = range(x.rank - len(shape), x.rank)
-    inverse = _inverse(b, mean(b, square(x), axes, keep=True), FLOAT_EPS if eps is None else eps)
-    return (x * inverse if w is None else x * inverse * w), inverse
-
-
-def _rms_norm_backward(
-    b: Builder,
-    out: Any,
-    g: Value,
-    x: Value,
-    shape: Sequence[int],
-    inverse: Value,
-    w: Value | None,
-    wanted: Sequence[bool],
-) -> tuple[Value | None, ...]:
-    axes, outer = range(x.rank - len(shape), x.rank), range(x.rank - len(shape))
-    normal = x * inverse
-    inner = g if w is None else g * w
-    to_x = (inner - normal * mean(b, inner * normal, axes, keep=True)) * inverse
-    return to_x if wanted[0] else None, _outer(b, g * normal, outer) if wanted[1] else None
 
 
 def _per_channel(b: Builder, v: Value, rank: int) -> Value:
@@ -198,8 +174,6 @@ def _group_norm_backward(
 RULES: dict[Any, Rule] = {
     aten.native_layer_norm.default: _layer_norm,
     aten.native_layer_norm_backward.default: _layer_norm_backward,
-    aten._fused_rms_norm.default: _rms_norm,
-    aten._fused_rms_norm_backward.default: _rms_norm_backward,
     aten._native_batch_norm_legit.no_stats: _batch_norm,
     aten._native_batch_norm_legit_no_training.default: _batch_norm_of_running,
     aten.native_batch_norm_backward.default: _batch_norm_backward,

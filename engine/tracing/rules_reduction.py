@@ -248,6 +248,8 @@ RULES: dict[Any, Rule] = {
     aten.var_mean.correction: _var_mean,
     aten.std.correction: _std,
     aten.linalg_vector_norm.default: _norm,
+    aten.norm.ScalarOpt_dim: _norm,
+    aten.norm.Scalar: _norm,
     aten.cumsum.default: _cumsum,
     aten.prod.default: _prod,
     aten.prod.dim_int: _prod,

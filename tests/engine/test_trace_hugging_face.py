@@ -22,7 +22,9 @@ def language(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 MODELS = {
     "GPT2LMHeadModel": lambda: transformers.GPT2Config(n_embd=16, n_layer=1, n_head=2, n_positions=8, **SMALL),
-    "LlamaForCausalLM": lambda: transformers.LlamaConfig(num_key_value_heads=2, max_position_embeddings=16, **WIDE, **SMALL),
+    "LlamaForCausalLM": lambda: transformers.LlamaConfig(
+        num_key_value_heads=2, max_position_embeddings=16, **WIDE, **SMALL
+    ),
     "BertForMaskedLM": lambda: transformers.BertConfig(max_position_embeddings=16, **WIDE, **SMALL),
     "T5ForConditionalGeneration": lambda: transformers.T5Config(
         d_model=16, d_kv=4, d_ff=24, num_layers=1, num_heads=4, decoder_start_token_id=0, **SMALL

@@ -44,7 +44,9 @@ LOSSES = {
     "cross entropy, sum": lambda z, b, m: F.cross_entropy(z, b["y"], ignore_index=-1, reduction="sum"),
     "cross entropy, smoothed": lambda z, b, m: F.cross_entropy(z, b["y"], ignore_index=-1, label_smoothing=0.1),
     "cross entropy, weighted": lambda z, b, m: F.cross_entropy(z, b["y"], m.weight, ignore_index=-1),
-    "cross entropy, each": lambda z, b, m: (F.cross_entropy(z, b["y"].abs(), reduction="none") * b["target"][:, 0]).mean(),
+    "cross entropy, each": lambda z, b, m: (
+        F.cross_entropy(z, b["y"].abs(), reduction="none") * b["target"][:, 0]
+    ).mean(),
     "cross entropy, probabilities": lambda z, b, m: F.cross_entropy(z, b["target"]),
     "MSE": lambda z, b, m: F.mse_loss(z, b["target"]),
     "MSE, sum": lambda z, b, m: F.mse_loss(z, b["target"], reduction="sum"),
