@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class JobFile:
     clip_value: float | None
     width: str
     micro_batches: int
-    interval: int
+    interval: int | Literal["auto"]
 
     def batch(self, size: int) -> dict[str, torch.Tensor]:
         """Zeros of the shapes and dtypes that the loss sees for `size` records: integers as int64."""
@@ -121,6 +121,8 @@ def _check(values: Mapping[str, Any]) -> None:
     stepped = any(float(state.get("step", 1)) > 0 for state in optimizer.state.values())
     _require("optimizer", optimizer, not stepped, "one that has not stepped yet")
     for name in ("batch_size", "steps", "micro_batches", "interval"):
+        if name == "interval" and values[name] == "auto":
+            continue
         _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
     _require(
         "seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1"

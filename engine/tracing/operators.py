@@ -19,9 +19,10 @@ TITLES = {
     "rules_product": "Products and convolutions",
     "rules_indexing": "Embeddings, indexing, sorting, pooling",
 }
+VERSION = torch.__version__.split("+")[0]
 HEAD = f"""# Torch operators that trace
 
-Written by `python -m engine.tracing.operators > docs/operators-of-torch.md` with torch {torch.__version__.split("+")[0]}.
+Written by `python -m engine.tracing.operators > docs/operators-of-torch.md` with torch {VERSION}.
 
 These are operators of ATen, torch's inner set. A call in a model (`F.cross_entropy`, `nn.LSTM`, `einsum`, `@`) reaches
 them through torch's own decompositions, so far more of torch traces than is named here. An operator that is not here is

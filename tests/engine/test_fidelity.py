@@ -26,7 +26,7 @@ def losses_of(name: str, width: str) -> tuple[list[float], list[float]]:
     return [float(metrics["loss"]) for metrics in got], [metrics["loss"] for metrics in expected]
 
 
-@pytest.mark.parametrize("name", ["gpt_text", "digits"])
+@pytest.mark.parametrize("name", ["gpt_text", "digits", "diffusion"])
 def test_fifty_strict_steps_lose_as_torch_does(name: str) -> None:
     got, plain = losses_of(name, "strict")
     assert plain[-1] < 0.7 * plain[0]

@@ -57,7 +57,7 @@ def test_a_program_does_not_depend_on_the_process_its_hash_seed_or_its_threads()
     assert hashes("1", "1") == hashes("2", "2")
 
 
-@pytest.mark.parametrize("name", ["gpt_text", "digits"])
+@pytest.mark.parametrize("name", ["gpt_text", "digits", "diffusion"])
 def test_a_traced_program_survives_its_bytes(name: str) -> None:
     program = trace_job(EXAMPLES / f"{name}.py").program
     assert program_hash(program_from_bytes(program_to_bytes(program))) == program_hash(program)
