@@ -19,6 +19,7 @@ import torch  # noqa: E402  (after the path, as kernels and bench are imported f
 
 from bench import machine  # noqa: E402
 from bench.case import ISA_ENVIRONMENT, Case, Row  # noqa: E402
+from bench.report import line, write_json  # noqa: E402
 from bench.suites import SUITES  # noqa: E402
 from bench.timing import interleaved  # noqa: E402
 
@@ -31,13 +32,6 @@ def measure(suite: str, case: Case, threads: int, rounds: int, batch_s: float, p
     ours = seconds.pop("ours")
     share = case.work / ours / peak if peak else None
     return Row(suite, case.name, threads, ours, seconds, {name: s / ours for name, s in seconds.items()}, share)
-
-
-def line(row: Row) -> str:
-    """A row as a line of the table."""
-    rivals = "  ".join(f"{name} {row.ratio[name]:5.2f}x" for name in row.rivals)
-    share = f"{row.share_of_peak:4.0%}" if row.share_of_peak is not None else "   ?"
-    return f"{row.case:<48} {row.threads} thr  {row.ours_s * 1e3:10.3f} ms  {share} of peak  {rivals}"
 
 
 def compare_here(suite: str, cases: list[Case], options: argparse.Namespace) -> list[Row]:
@@ -77,16 +71,6 @@ def compare(options: argparse.Namespace) -> dict[str, object]:
         for isa in sorted({case.isa for case in cases if case.isa}):
             rows += compare_elsewhere(isa, options)
     return {"machine": machine.describe(), "commit": machine.commit(), "rows": [asdict(row) for row in rows]}
-
-
-def write_json(report: dict[str, object], path: Path) -> None:
-    """Writes the whole file or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as part:
-        json.dump(report, part, indent=1)
-        part.write("\n")
-    os.chmod(part.name, 0o644)
-    os.replace(part.name, path)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

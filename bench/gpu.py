@@ -18,7 +18,7 @@ import torch  # noqa: E402  (after the path, as kernels and bench are imported f
 
 from bench import machine  # noqa: E402
 from bench.case import Row  # noqa: E402
-from bench.compare import line, write_json  # noqa: E402
+from bench.report import line, write_json  # noqa: E402
 from bench.timing import interleaved  # noqa: E402
 from kernels import backends, conformance  # noqa: E402
 from kernels.triton import OPERATORS, matmul, versions  # noqa: E402

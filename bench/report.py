@@ -1,0 +1,27 @@
+"""How a comparison is printed and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from bench.case import Row
+
+
+def line(row: Row) -> str:
+    """A row as a line of the table."""
+    rivals = "  ".join(f"{name} {row.ratio[name]:5.2f}x" for name in row.rivals)
+    share = f"{row.share_of_peak:4.0%}" if row.share_of_peak is not None else "   ?"
+    return f"{row.case:<48} {row.threads} thr  {row.ours_s * 1e3:10.3f} ms  {share} of peak  {rivals}"
+
+
+def write_json(report: dict[str, object], path: Path) -> None:
+    """Writes the whole file or none of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as part:
+        json.dump(report, part, indent=1)
+        part.write("\n")
+    os.chmod(part.name, 0o644)
+    os.replace(part.name, path)
