@@ -6,15 +6,15 @@ order of construction, so equal steps give equal programs whatever the process o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from engine.program import Constant, Input, Node, Output, Program, verify
-from engine.tracing.fold import compact, distinct, fold
+from engine.tracing.fold import compact, fold
+from engine.tracing.simplify import trivial_value
 from kernels import spec
 from kernels.types import CANONICAL_NAN, NUMPY_DTYPE, TensorType, type_of
 
@@ -109,6 +109,15 @@ class Builder:
         """The index along an axis, int64."""
         return self.emit("iota", [], shape=tuple(shape), axis=axis, dtype="int64")
 
+    def made_by(self, value: Value) -> Node | None:
+        """The node that computes a value, its operands in the builder's numbers."""
+        what = self._what[value.number]
+        return what if isinstance(what, Node) else None
+
+    def value(self, number: int) -> Value:
+        """The value of a number."""
+        return Value(self, number, self._types[number])
+
     def known(self, value: Value) -> Array | None:
         """The array of a value that does not depend on any input, where it is small enough to be known."""
         return self._known.get(value.number)
@@ -117,7 +126,7 @@ class Builder:
 
     def emit(self, op: str, operands: Sequence[Value], **attributes: Any) -> Value:
         """One operator of the law, or a value that is already there and equal to it."""
-        trivial = _trivial(op, operands, attributes)
+        trivial = trivial_value(op, operands, attributes)
         if trivial is not None:
             return trivial
         numbers = tuple(value.number for value in operands)
@@ -251,77 +260,3 @@ class Builder:
                 for operand in what.operands:
                     needed[operand] = True
         return [number for number, is_needed in enumerate(needed) if is_needed]
-
-
-def _trivial(op: str, operands: Sequence[Value], attributes: Mapping[str, Any]) -> Value | None:
-    """The operand that an operator would only repeat, to the bit."""
-    if not operands:
-        return None
-    x = operands[0]
-    if op in ("reshape", "broadcast"):
-        return x if x.shape == attributes["shape"] else _collapsed(op, x, attributes)
-    if op == "permute":
-        return x if attributes["axes"] == tuple(range(x.rank)) else _collapsed(op, x, attributes)
-    if op == "slice":
-        full = attributes["start"] == (0,) * x.rank and attributes["stop"] == x.shape and set(attributes["step"]) <= {1}
-        return x if full else None
-    if op == "cast":
-        return x if x.dtype == attributes["dtype"] else _cast_of_word(x, attributes["dtype"])
-    if op == "shift_right":
-        return _shift_of_word(x, operands[1])
-    if op == "pad":
-        return x if not any(attributes["low"] + attributes["high"]) else None
-    if op in ("mul", "div") and _is_all(operands[1], 1):
-        return x
-    if op == "mul" and _is_all(x, 1):
-        return operands[1]
-    if (op == "sub" and _is_all(operands[1], 0)) or (op == "add" and x.dtype != "float32" and _is_all(operands[1], 0)):
-        return x
-    return None
-
-
-def _collapsed(op: str, x: Value, attributes: Mapping[str, Any]) -> Value | None:
-    """A layout operator of the same kind over another: one of both."""
-    before = x.builder._what[x.number]
-    if not isinstance(before, Node) or before.op != op:
-        return None
-    source = Value(x.builder, before.operands[0], x.builder._types[before.operands[0]])
-    if op == "permute":
-        return x.builder.permute(source, [before.attributes["axes"][axis] for axis in attributes["axes"]])
-    return x.builder.emit(op, [source], shape=attributes["shape"])
-
-
-def _word(x: Value) -> Value | None:
-    """The uint32 that x holds as int64."""
-    before = x.builder._what[x.number]
-    if x.dtype != "int64" or not isinstance(before, Node) or before.op != "cast":
-        return None
-    source = Value(x.builder, before.operands[0], x.builder._types[before.operands[0]])
-    return source if source.dtype == "uint32" else None
-
-
-def _cast_of_word(x: Value, dtype: str) -> Value | None:
-    """Random bits pass through int64, which torch can shift; the program goes straight to float32."""
-    word = _word(x)
-    return x.builder.cast(word, dtype) if word is not None and dtype == "float32" else None
-
-
-def _shift_of_word(x: Value, amount: Value) -> Value | None:
-    word, known = _word(x), x.builder.known(amount)
-    if word is None or known is None or not ((known >= 0) & (known < 32)).all():
-        return None
-    shifted = x.builder.emit("shift_right", [word, x.builder.cast(amount, "uint32")])
-    return x.builder.cast(shifted, "int64")
-
-
-def _is_all(x: Value, number: int) -> bool:
-    known = x.builder.known(x)
-    if known is None or known.size == 0:
-        return False
-    small = distinct(known)
-    return small.size == 1 and small.item() == number and not np.signbit(np.float64(small.item()))
-
-
-def elements(shape: Sequence[int]) -> int:
-    """How many elements a shape holds."""
-    return prod(shape)

@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.fx import Node
 
 from engine.tracing import (
+    rules_activation,
+    rules_creation,
     rules_elementwise,
     rules_indexing,
     rules_layout,
     rules_loss,
     rules_norm,
+    rules_pooling,
     rules_product,
     rules_reduction,
 )
@@ -28,12 +31,15 @@ from kernels.types import TensorType
 
 FAMILIES = (
     rules_elementwise,
+    rules_activation,
     rules_layout,
+    rules_creation,
     rules_reduction,
     rules_norm,
     rules_loss,
     rules_product,
     rules_indexing,
+    rules_pooling,
 )
 BITS = torch.ops.isobit.bits.default
 RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}

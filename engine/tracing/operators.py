@@ -11,13 +11,16 @@ from engine.tracing.statistics import BATCH_NORMS
 from engine.tracing.widths import RULES as WIDTHS
 
 TITLES = {
-    "rules_elementwise": "Elementwise operators and activations",
-    "rules_layout": "Views, joins, creation",
+    "rules_elementwise": "Elementwise operators",
+    "rules_activation": "Activations",
+    "rules_layout": "Views, joins, padding",
+    "rules_creation": "Creation",
     "rules_reduction": "Reductions, softmax, statistics",
     "rules_norm": "Norms",
     "rules_loss": "Losses",
     "rules_product": "Products and convolutions",
-    "rules_indexing": "Embeddings, indexing, sorting, pooling",
+    "rules_indexing": "Embeddings, indexing, sorting",
+    "rules_pooling": "Pooling, upsampling",
 }
 VERSION = torch.__version__.split("+")[0]
 HEAD = f"""# Torch operators that trace

@@ -1,4 +1,4 @@
-"""ATen's views, joins and creation of tensors: index maps, padding and constants."""
+"""ATen's views, joins and padding: index maps."""
 
 from __future__ import annotations
 
@@ -242,41 +242,6 @@ def _as_strided(
     return b.reshape(x, size)
 
 
-# Creation
-
-
-def _filled(value: Scalar) -> Rule:
-    return lambda b, out, *_, **__: b.full(value, out.dtype, out.shape)
-
-
-def _full(b: Builder, out: TensorType, size: Any, value: Scalar, **_: Any) -> Value:
-    return b.full(value, out.dtype, out.shape)
-
-
-def _new_full(b: Builder, out: TensorType, x: Value, size: Any, value: Scalar, **_: Any) -> Value:
-    return b.full(value, out.dtype, out.shape)
-
-
-def _scalar_tensor(b: Builder, out: TensorType, value: Scalar, **_: Any) -> Value:
-    return b.full(value, out.dtype, ())
-
-
-def _arange(b: Builder, out: TensorType, *limits: Scalar, **_: Any) -> Value:
-    start, step = (limits[0] if len(limits) > 1 else 0), (limits[2] if len(limits) > 2 else 1)
-    index = b.cast(b.iota(out.shape, 0), out.dtype)
-    return index * step + start if start else index * step
-
-
-def _linspace(b: Builder, out: TensorType, start: Scalar, stop: Scalar, steps: int, **_: Any) -> Value:
-    index = b.cast(b.iota(out.shape, 0), out.dtype)
-    return index * ((stop - start) / max(steps - 1, 1)) + start
-
-
-def _eye(b: Builder, out: TensorType, n: int, m: int | None = None, **_: Any) -> Value:
-    M, N = out.shape
-    return b.cast(b.binary("eq", b.iota((M, 1), 0), b.iota((1, N), 1)), out.dtype)
-
-
 RULES: dict[Any, Rule] = {
     aten.view.default: _view,
     aten._unsafe_view.default: _view,
@@ -312,25 +277,4 @@ RULES: dict[Any, Rule] = {
     aten.pixel_shuffle.default: _pixel_shuffle,
     aten.pixel_unshuffle.default: _pixel_unshuffle,
     aten.as_strided.default: _as_strided,
-    aten.new_empty_strided.default: _filled(0),
-    aten.zeros.default: _filled(0),
-    aten.ones.default: _filled(1),
-    aten.empty.memory_format: _filled(0),
-    aten.zeros_like.default: _filled(0),
-    aten.ones_like.default: _filled(1),
-    aten.empty_like.default: _filled(0),
-    aten.new_zeros.default: _filled(0),
-    aten.new_ones.default: _filled(1),
-    aten.new_empty.default: _filled(0),
-    aten.full.default: _full,
-    aten.full_like.default: _full,
-    aten.new_full.default: _new_full,
-    aten.fill.Scalar: _full,
-    aten.scalar_tensor.default: _scalar_tensor,
-    aten.arange.default: _arange,
-    aten.arange.start: _arange,
-    aten.arange.start_step: _arange,
-    aten.linspace.default: _linspace,
-    aten.eye.default: _eye,
-    aten.eye.m: _eye,
 }
