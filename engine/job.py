@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -167,11 +167,14 @@ def write_job(
     seed: int,
     steps: int,
     batch_size: int,
-    interval: int = 1,
+    interval: int | Literal["auto"] = 1,
     backend: str = "native",
     threads: int = 1,
 ) -> Job:
-    """Write a job folder, whole or not at all, and give its job. start_state holds the program's state inputs only."""
+    """Write a job folder, whole or not at all, and give its job. start_state holds the program's state inputs only.
+
+    interval: steps between commitments; "auto" measures this machine once, and the job holds the number found
+    """
     verify(program)
     _require_metrics(program)
     state = {**start_state, "step": np.array(0, np.int64), "seed": np.array(seed, np.int64)}
@@ -189,8 +192,12 @@ def write_job(
         batch_size,
         seed,
         steps,
-        interval,
+        1 if interval == "auto" else interval,
     )
+    if interval == "auto":
+        manifest = Checkpoint(job.id, 0, start.slots, start.chunks)
+        unfrozen = JobFolder(Path(folder), job, program, dataset, schedule, manifest)
+        job = replace(job, interval=_measured_interval(unfrozen, state, backend, threads))
 
     def fill(path: Path) -> None:
         write_file(path / "program.cbor", program_to_bytes(program))
@@ -202,6 +209,12 @@ def write_job(
 
     write_folder(Path(folder), fill)
     return job
+
+
+def _measured_interval(job: JobFolder, state: Mapping[str, Array], backend: str, threads: int) -> int:
+    from engine.interval import measure  # which needs a job to measure
+
+    return measure(job, state, backend, threads).interval(steps=job.job.steps)
 
 
 def store_traced(folder: str | Path, traced: TracedJob, backend: str = "native", threads: int = 1) -> JobFolder:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class TracedJob:
     seed: int
     steps: int
     batch_size: int
-    interval: int
+    interval: int | Literal["auto"]
 
 
 def trace_job(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = None) -> TracedJob:

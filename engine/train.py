@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.execute import Executor, NodeFault
 from engine.job import JobFolder, next_state, open_job
+from engine.memory import estimate, require_fits
 from engine.replay import check
 from engine.run import RunFolder, read_state, writing
 from engine.state import StateHasher
@@ -56,7 +57,7 @@ def train(
     """Start or resume a run and go on until all steps, or `until` of them, are done; gives where it stands.
 
     Ctrl-C and SIGTERM stop it after the step with a checkpoint. A NodeFault ends it: the fault is recorded beside
-    the checkpoint of the state before.
+    the checkpoint of the state before. A ValueError with the numbers where this machine has too little memory.
     """
     job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
     last = job.job.steps if until is None else until
@@ -64,6 +65,7 @@ def train(
     if not 0 <= last <= job.job.steps or every < 1:
         wanted = f"0 to {job.job.steps} and 1 or more"
         raise ValueError(f"train: got until {last} and checkpoint_every {every}, want {wanted}")
+    require_fits(estimate(job, backend))
     with writing(run_folder, job) as run, closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
         return going.advance(last, every, stop, progress or (lambda _: None))
 

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_resume(commands)
     _add_check(commands)
+    _add_measure(commands)
     _add_show(commands)
     _add_export(commands)
     _add_dispute(commands)
@@ -184,10 +185,14 @@ def _add_advance(parser: argparse.ArgumentParser) -> None:
 
 
 def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
+    from engine.job import open_job
+    from engine.memory import estimate
     from engine.train import train
 
+    opened = open_job(job, options.backend, options.threads)
+    print(f"memory: {estimate(opened, options.backend)}", file=sys.stderr)
     with ProgressLine() as line:
-        end = train(job, run, options.backend, options.threads, options.until, options.checkpoint_every, line)
+        end = train(opened, run, options.backend, options.threads, options.until, options.checkpoint_every, line)
     step, root = max(RunFolder(run).roots().items())
     print(f"steps done {end.step} of {end.steps}, state root after {step}: {root.hex()}")
     return 0
@@ -212,6 +217,35 @@ def _check(options: argparse.Namespace) -> int:
         return 0
     print(f"different: after step {found.step} the run's root is {found.want.hex()}, a replay's {found.got.hex()}")
     return DIFFERENT
+
+
+# measure
+
+
+def _add_measure(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "measure",
+        _measure,
+        "Measures a job's steps and commitments here, and the memory that a run takes. Changes nothing.",
+    )
+    parser.add_argument("job", type=Path, help="a job folder")
+    _add_machine(parser)
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from engine.interval import SHARE, measure
+    from engine.job import open_job
+    from engine.memory import available, estimate, require_fits, size_text
+
+    job = open_job(options.job, options.backend, options.threads)
+    memory = require_fits(estimate(job, options.backend))
+    costs = measure(job, job.start_state(options.backend), options.backend, options.threads)
+    print(f"memory      {memory}; available {size_text(available())}")
+    print(f"step        {costs.step_s:.6f} s")
+    print(f"commitment  {costs.commit_s:.6f} s, after every {job.job.interval} steps in this job")
+    print(f"interval    {costs.interval(steps=job.job.steps)} steps keep commitments within {SHARE:.0%} of a run here")
+    return 0
 
 
 # show, export

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from engine.job import open_job
 from engine.run import RunFolder
 from protocol.cli import main
 
@@ -172,3 +173,16 @@ def test_the_installed_command_ends_in_one_line_without_a_traceback(tmp_path: Pa
     command = [sys.executable, "-m", "protocol.cli", "train", str(tmp_path / "nothing"), "-o", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+
+
+def test_measure_shows_costs_and_changes_nothing(job: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in job.rglob("*")}
+    words = isobit("measure", job, "--threads", 1)
+    assert {line.split()[0] for line in words.splitlines()} == {"memory", "step", "commitment", "interval"}
+    assert before == {path: path.stat().st_mtime_ns for path in job.rglob("*")}
+
+
+def test_an_automatic_interval_is_a_number_in_the_job(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB + 'interval = "auto"\n')
+    isobit("trace", tmp_path / "job.py", "-o", tmp_path / "job")
+    assert 1 <= open_job(tmp_path / "job").job.interval <= 12

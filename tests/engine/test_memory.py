@@ -1,0 +1,89 @@
+"""What a run takes is estimated before it starts, and the interval between commitments is measured once."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_jobs import BACKEND, Builder, small_job
+
+from engine import memory
+from engine.execute import Executor
+from engine.interval import Costs
+from engine.job import open_job
+from engine.memory import Memory, available, estimate, largest_live_set, require_fits, size_text
+from engine.train import train
+
+SIDE = 512
+SQUARE = SIDE * SIDE * 4
+
+
+def chain(length: int) -> Builder:
+    """x, then exp of it again and again, seen through layouts: two squares are alive at a time."""
+    build = Builder()
+    value = x = build.input("x", "state", "float32", SIDE, SIDE)
+    for _ in range(length):
+        value = build.node("permute", build.node("reshape", value, shape=(SIDE, SIDE)), axes=(0, 1))
+        value = build.node("cumsum", value, axis=0)
+    build.output("x", "state", x)
+    build.output("last", "metric", build.node("sum", build.node("sum", value, axes=(0,)), axes=(0,)))
+    return build
+
+
+def test_a_chain_of_values_needs_two_of_them_at_a_time() -> None:
+    assert largest_live_set(chain(1).program(), BACKEND) == SQUARE + SIDE * 4
+    assert largest_live_set(chain(7).program(), BACKEND) == 2 * SQUARE
+
+
+def test_the_estimate_covers_what_a_step_holds() -> None:
+    program = chain(5).program()
+    executor = Executor(program, BACKEND)
+    values = {"x": np.ones((SIDE, SIDE), np.float32)}
+    executor.step(values)
+    tracemalloc.start()
+    executor.step(values)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert SQUARE <= held <= largest_live_set(program, BACKEND) + SQUARE // 4
+
+
+def test_a_run_that_cannot_fit_is_refused_with_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = small_job(tmp_path / "job")
+    needed = estimate(job, BACKEND)
+    assert needed.total == needed.state + needed.step + needed.constants + needed.writing > 0
+    monkeypatch.setattr(memory, "available", lambda: needed.total - 1)
+    wanted = f"memory: the run needs {needed}, this machine has {size_text(needed.total - 1)} available"
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        train(job, tmp_path / "run", BACKEND)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(memory, "available", lambda: needed.total)
+    assert train(job, tmp_path / "run", BACKEND).step == 12
+
+
+def test_this_machine_has_some_memory_and_not_more_than_any() -> None:
+    assert 0 < available() < 2**60
+    with pytest.raises(ValueError, match="this machine has"):
+        require_fits(Memory(2**60, 0, 0, 0, 0))
+
+
+def test_the_interval_keeps_hashing_within_its_share() -> None:
+    assert Costs(step_s=1.0, commit_s=0.001).interval() == 1
+    assert Costs(step_s=1.0, commit_s=0.02).interval() == 1
+    assert Costs(step_s=1.0, commit_s=0.021).interval() == 2
+    assert Costs(step_s=0.1, commit_s=1.0).interval() == 500
+    assert Costs(step_s=0.1, commit_s=1.0).interval(steps=12) == 12
+
+
+def test_auto_is_a_number_once_the_job_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.interval.measure", lambda *_: Costs(step_s=0.1, commit_s=0.009))
+    job = small_job(tmp_path / "job", interval="auto")
+    assert job.job.interval == 5 and job.job.committed_steps == (0, 5, 10, 12)
+    assert open_job(tmp_path / "job", BACKEND).id == job.id
+    assert job.id == small_job(tmp_path / "given", interval=5).id
+
+
+def test_auto_measures_this_machine(tmp_path: Path) -> None:
+    assert 1 <= small_job(tmp_path / "job", interval="auto").job.interval <= 12
