@@ -32,6 +32,7 @@ def take_rows(table: Array, ids: Array) -> Array:
     ids:     [I...] int64
     returns: [I..., ...]
 
+    Value:    out[i] = table[ids[i]]
     Special:  an index outside [0, V) is a fault
     Gradient: table <- add_rows(zeros, ids, g)
     """
@@ -166,6 +167,7 @@ def order_key(x: Array) -> Array:
 def argsort(x: Array, axis: int, descending: bool) -> Array:
     """The stable permutation that sorts x along axis.
 
+    Value:    out[.., j, ..] is the index of the j-th element in order; equal elements keep their order
     Special:  a NaN is above everything (last, or first where descending); both zeros are equal
     """
     key = order_key(x)

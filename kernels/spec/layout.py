@@ -20,8 +20,9 @@ def _reshape_rule(types: Types, attributes: Attributes) -> TensorType:
 
 
 def reshape(x: Array, shape: Sequence[int]) -> Array:
-    """The same elements, in row-major order, in another shape.
+    """The same elements in another shape.
 
+    Value:    element e of the result, in row-major order, is element e of x
     Gradient: x <- reshape(g, shape of x)
     """
     return np.reshape(x, tuple(shape))
@@ -34,8 +35,9 @@ def _permute_rule(types: Types, attributes: Attributes) -> TensorType:
 
 
 def permute(x: Array, axes: Sequence[int]) -> Array:
-    """x with its axes in another order: result.shape[i] = x.shape[axes[i]].
+    """x with its axes in another order.
 
+    Value:    axis i of the result is axis axes[i] of x
     Gradient: x <- permute(g, inverse of axes)
     """
     return np.transpose(x, tuple(axes))
@@ -51,6 +53,7 @@ def _broadcast_rule(types: Types, attributes: Attributes) -> TensorType:
 def broadcast(x: Array, shape: Sequence[int]) -> Array:
     """x repeated along its axes of size 1.
 
+    Value:    out[..., i, ...] = x[..., 0 where that axis of x has size 1, else i, ...]
     Gradient: x <- sum of g over the repeated axes
     """
     return np.broadcast_to(x, tuple(shape))
@@ -69,6 +72,7 @@ def _slice_rule(types: Types, attributes: Attributes) -> TensorType:
 def slice_(x: Array, start: Sequence[int], stop: Sequence[int], step: Sequence[int]) -> Array:
     """Every step-th element from start up to, without, stop, along each axis.
 
+    Value:    out[..., i, ...] = x[..., start + i * step, ...]
     Gradient: x <- g scattered into zeros at the same places
     """
     return x[tuple(slice(a, b, c) for a, b, c in zip(start, stop, step, strict=True))]

@@ -30,6 +30,7 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 def concat(*operands: Array, axis: int) -> Array:
     """The operands one after the other along axis.
 
+    Value:    out[..., i, ...] is element i - (the sizes before it) of the operand in which i lies
     Gradient: each operand <- its slice of g
     """
     return np.concatenate(operands, axis=axis)
@@ -48,6 +49,7 @@ def _pad_rule(types: Types, attributes: Attributes) -> TensorType:
 def pad(x: Array, fill: Array, low: Sequence[int], high: Sequence[int]) -> Array:
     """x with low elements of fill before it and high after it, along each axis.
 
+    Value:    out[..., i, ...] = x[..., i - low, ...] where that lies in x along every axis, else fill
     Gradient: x <- the slice of g; fill <- the sum of the rest of g
     """
     result = np.full([a + size + b for a, size, b in zip(low, x.shape, high, strict=True)], fill, dtype=x.dtype)
@@ -65,7 +67,10 @@ def _iota_rule(types: Types, attributes: Attributes) -> TensorType:
 
 
 def iota(shape: Sequence[int], axis: int, dtype: str) -> Array:
-    """Each element's index along axis."""
+    """Each element's index along axis.
+
+    Value:    out[..., i, ...] = i
+    """
     index = np.arange(shape[axis], dtype=NUMPY_DTYPE[dtype])
     return np.ascontiguousarray(np.broadcast_to(index.reshape([-1] + [1] * (len(shape) - 1 - axis)), tuple(shape)))
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from kernels.spec.elementwise import maximum, minimum
+from kernels.spec.arithmetic import maximum, minimum
 from kernels.spec.operator import Array, Attributes, Operator, check_dtypes, want
 from kernels.spec.rounding import NAN, exponents, is_finite, maxima, quantise, store
 from kernels.types import DTYPES, TensorType
@@ -50,7 +50,7 @@ def sum_(x: Array, axes: Sequence[int]) -> Array:
     Scale:    2^(46 - e) per group, e the exponent of its largest |x|; so 2^16 integers stay below 2^62
     Rounding: each element once to an integer, the exact sum once to float32
     Special:  an empty or all-zero group gives +0; a NaN or an infinity gives NaN
-    Gradient: broadcast(g)
+    Gradient: x <- g repeated over the axes
     """
     axes = tuple(axes)
     if x.dtype != np.float32:
@@ -82,7 +82,7 @@ def cumsum(x: Array, axis: int) -> Array:
     Scale:    2^(46 - e) per row, e the exponent of its largest |x|
     Rounding: each element once to an integer, each exact sum once to float32
     Special:  a NaN or an infinity makes its whole row NaN
-    Gradient: the running sum of g from the end
+    Gradient: x <- the running sum of g from the end
     """
     if x.dtype != np.float32:
         return np.cumsum(x, axis=axis, dtype=x.dtype)
@@ -108,19 +108,21 @@ def _extremum_rule(name: str, dtypes: Sequence[str]) -> Callable[[Types, Attribu
 
 
 def amax(x: Array, axes: Sequence[int]) -> Array:
-    """The largest element of each group, as by maximum.
+    """The largest element of each group.
 
+    Value:    maximum over the elements of a group, in any order
     Special:  a NaN gives NaN; +0 is above -0
-    Gradient: g shared equally among the elements that equal the largest
+    Gradient: x <- g shared equally among the elements that equal the largest
     """
     return reduce(maximum, _rows(x, axes))
 
 
 def amin(x: Array, axes: Sequence[int]) -> Array:
-    """The smallest element of each group, as by minimum.
+    """The smallest element of each group.
 
+    Value:    minimum over the elements of a group, in any order
     Special:  a NaN gives NaN; -0 is below +0
-    Gradient: g shared equally among the elements that equal the smallest
+    Gradient: x <- g shared equally among the elements that equal the smallest
     """
     return reduce(minimum, _rows(x, axes))
 
@@ -132,7 +134,11 @@ def _rows(x: Array, axes: Sequence[int]) -> Array:
 
 
 def argmax(x: Array, axis: int) -> Array:
-    """The index of the first NaN along axis, else the lowest index of the largest element; both zeros are equal."""
+    """Where the largest element along axis is.
+
+    Value:    the lowest index of the largest element
+    Special:  the index of the first NaN where there is one; both zeros are equal
+    """
     return np.asarray(np.argmax(x, axis=axis), dtype=np.int64)
 
 
