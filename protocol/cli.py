@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="isobit", description="Training that strangers can check, to the bit.")
     commands = parser.add_subparsers(title="commands", required=True, dest="name", metavar="COMMAND")
     _add_demo(commands)
+    _add_images(commands)
     _add_trace(commands)
     _add_train(commands)
     _add_resume(commands)
@@ -150,6 +151,30 @@ def _setting(text: str) -> tuple[str, int | float | str]:
         with contextlib.suppress(ValueError):
             return name, number(value)
     return name, value
+
+
+# images
+
+
+def _add_images(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "images",
+        _images,
+        "Decodes a folder of images, one sub-folder a class, into the arrays `image` and `label` of one file.",
+    )
+    parser.add_argument("folder", type=Path, help="a folder with a sub-folder of images per class")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the safetensors file to write")
+    parser.add_argument("--size", type=_positive, default=64, help="width and height of every image (default: 64)")
+
+
+def _images(options: argparse.Namespace) -> int:
+    from engine.images import decode_images
+
+    counts = decode_images(options.folder, options.output, options.size)
+    for label, (name, count) in enumerate(counts.items()):
+        print(f"{label}  {name}  {count} images")
+    return 0
 
 
 # train, resume, check

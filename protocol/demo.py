@@ -22,7 +22,12 @@ from protocol.progress import ProgressLine
 from protocol.transcript import Transcript
 
 STEPS = 100
-TRACED_STEPS = 3
+# What everybody has more, or less, after a lie: a bond of 50,000 or 10,000 is lost, half of it to the other party; a
+# rejected claim gives the price of 100,000 back to the submitter, a final one gives it to the solver.
+MONEY = {
+    "solver": {"submitter": 0, "solver": -50_000, "verifier": 25_000, "treasury": 25_000},
+    "challenger": {"submitter": -100_000, "solver": 105_000, "verifier": -10_000, "treasury": 5_000},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def dishonest_solver(demo: Demo, job: JobFolder) -> bool:
     """A solver claims a run with one flipped bit; an honest verifier objects."""
     step = demo.steps * 5 // 8
     say()
-    say(f"3  A dishonest solver trains gpt, flips one bit of one weight at step {step}, goes on, and claims that run.")
+    say(f"3  A dishonest solver trains gpt, flips one bit of one weight in step {step}, goes on, and claims that run.")
     alter = flips_one_bit(step, node_of_weight(job.program), element=5, bit=3)
     train_altered(job, demo.folder / "liar-3", alter, "native", demo.threads)
     transcript = local_dispute(job, demo.folder / "liar-3", demo.folder / "gpt-0", alter_a=alter, threads=demo.threads)
@@ -148,7 +153,7 @@ def dishonest_verifier(demo: Demo, job: JobFolder) -> bool:
     """A verifier challenges an honest run with a run of its own in which one bit was flipped."""
     step = demo.steps * 3 // 8
     say()
-    say(f"4  A dishonest verifier objects to the honest run of digits with a root of its own, from step {step} on.")
+    say(f"4  A dishonest verifier objects to an honest run of digits: after step {step} it claims another state.")
     alter = flips_one_bit(step, node_of_weight(job.program), element=1, bit=0)
     train_altered(job, demo.folder / "liar-4", alter, "native", demo.threads)
     transcript = local_dispute(
@@ -160,10 +165,13 @@ def dishonest_verifier(demo: Demo, job: JobFolder) -> bool:
 def _verdict(transcript: Transcript, liar: str) -> bool:
     for line in str(transcript).splitlines():
         say(f"   {line}")
-    wrong = [game.wrong for game in transcript.games]
-    held = wrong == [(liar,)]
-    say(f"   {'held' if held else 'DID NOT HOLD'}: the {liar} was proven wrong, and nobody else")
+    held = [game.wrong for game in transcript.games] == [(liar,)] and _money(transcript) == MONEY[liar]
+    say(f"   {'held' if held else 'DID NOT HOLD'}: the {liar} was proven wrong and nobody else, and pays for it")
     return held
+
+
+def _money(transcript: Transcript) -> dict[str, int]:
+    return {transcript.names.get(account, account): change for account, change in transcript.payouts.items()}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from protocol.game.ledger import OUTSIDE
 from protocol.game.messages import Deposit, Open, PostJob
 from protocol.game.params import Params, Terms
 from protocol.game.transition import next_event
-from protocol.game.types import State
+from protocol.game.types import ClaimStatus, State
 from protocol.identity import Identity
 from protocol.law import law_of
 from protocol.players.player import Player
@@ -53,10 +53,15 @@ def simulated_clock(start: int = 0, tick: int = 1) -> Clock:
     return lambda: next(ticks)
 
 
-def play_dispute(coordinator: Coordinator, players: Sequence[Player], clock: Clock) -> Transcript:
-    """Let the players act in turn until no game is open and nobody has more to say; then what happened.
+def play_dispute(
+    coordinator: Coordinator, players: Sequence[Player], clock: Clock, names: Mapping[str, str] | None = None
+) -> Transcript:
+    """Let the players act in turn until no game and no claim is open and nobody has more to say; then what happened.
 
-    Where nobody moves although a game is open, time goes on to the moment at which silence loses.
+    Where nobody moves, time goes on to the next moment at which it changes something: silence loses, a claim that
+    stands becomes final and is paid.
+
+    names: address -> who it is, for the transcript
     """
     before, seen = _worth(coordinator.state), [len(player.sent) for player in players]
     sent: list[tuple[Sent, Player, int]] = []
@@ -71,14 +76,17 @@ def play_dispute(coordinator: Coordinator, players: Sequence[Player], clock: Clo
                 sent.append((line, player, number))
             seen[place] = len(player.sent)
         if not acted and not _wait(coordinator):
-            return _transcript(coordinator, sent, before)
+            return _transcript(coordinator, sent, before, names or {})
     raise ValueError(f"dispute: still open after {MAX_TURNS} turns")
 
 
 def _wait(coordinator: Coordinator) -> bool:
-    """Go on to the next moment at which time alone changes something, while a game is open."""
-    when = next_event(coordinator.state, coordinator.params)
-    if when is None or not any(game.open for game in coordinator.state.games.values()):
+    """Go on to the next moment at which time alone changes something, while a game or a claim is open."""
+    state = coordinator.state
+    when = next_event(state, coordinator.params)
+    undecided = any(game.open for game in state.games.values())
+    undecided |= any(claim.status is ClaimStatus.OPEN for claim in state.claims.values())
+    if when is None or not undecided:
         return False
     coordinator.advance(max(when, coordinator.now))
     return True
@@ -89,7 +97,9 @@ def _worth(state: State) -> dict[str, int]:
     return {account: state.ledger.balance(account) + state.ledger.locked(account) for account in sorted(accounts)}
 
 
-def _transcript(coordinator: Coordinator, sent: list[tuple[Sent, Player, int]], before: dict[str, int]) -> Transcript:
+def _transcript(
+    coordinator: Coordinator, sent: list[tuple[Sent, Player, int]], before: dict[str, int], names: Mapping[str, str]
+) -> Transcript:
     state, openings = coordinator.state, {}
     for _, player, number in sent:
         message = player.sent[number].message
@@ -102,7 +112,8 @@ def _transcript(coordinator: Coordinator, sent: list[tuple[Sent, Player, int]], 
         messages=tuple(line for line, _, _ in sent),
         games=tuple(game_transcript(state, game, params, openings.get(game.id, 0)) for game in games),
         claims={claim.id.hex(): claim.status.value for claim in state.claims.values()},
-        payouts={account: change for account, change in changes.items() if change},
+        payouts={account: change for account, change in changes.items() if change or account in names},
+        names=dict(names),
     )
 
 
@@ -141,4 +152,5 @@ def local_dispute(
     players = [Solver(solver, coordinator, trace=traces[0]), Verifier(verifier, coordinator, trace=traces[1])]
     players[0].act(clock())
     coordinator.advance(coordinator.now + terms.bid_period_s)
-    return play_dispute(coordinator, players, simulated_clock(coordinator.now))
+    names = {submitter.address: "submitter", solver.address: "solver", verifier.address: "verifier"}
+    return play_dispute(coordinator, players, simulated_clock(coordinator.now), names)

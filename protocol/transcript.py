@@ -48,12 +48,17 @@ class GameTranscript:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A whole dispute. payouts: what each account has more, or less, than at the start; bonds come back before."""
+    """A whole dispute.
+
+    payouts: what each account has more, or less, at the end than at the start, locked money counted as its owner's
+    names:   address -> who it is
+    """
 
     messages: tuple[Sent, ...]
     games: tuple[GameTranscript, ...]
     claims: dict[str, str]
     payouts: dict[str, int]
+    names: dict[str, str]
 
     @property
     def disputed(self) -> bool:
@@ -77,20 +82,29 @@ class Transcript:
     def __str__(self) -> str:
         if not self.disputed:
             return "no difference: nothing to dispute"
-        lines = [line for game in self.games for line in _lines(game)]
-        lines.append(f"rounds    {self.rounds}, {len(self.messages)} messages, {self.bytes} bytes on the wire")
-        lines += [f"claim     {key[:16]} {status}" for key, status in self.claims.items()]
-        lines += [f"paid      {account} {change:+d}" for account, change in self.payouts.items()]
+        lines = [line for game in self.games for line in self._game_lines(game)]
+        lines.append(f"rounds    {self.rounds}, with {len(self.messages)} messages of {self.bytes} bytes in all")
+        lines += [f"claim     {status}" for status in self.claims.values()]
+        lines += [f"{self._name(account):9} {change:+d}" for account, change in self.payouts.items()]
         return "\n".join(lines)
 
+    def _name(self, account: str) -> str:
+        return self.names.get(account, account)
 
-def _lines(game: GameTranscript) -> list[str]:
-    lines = [f"solver    {game.solver}", f"against   {game.challenger}"]
-    for level in game.levels:
-        lines.append(f"{level.level:9} {level.leaves} leaves, {level.rounds} rounds: first difference at {level.name}")
-    if game.referee:
-        lines.append(f"referee   ran {game.referee} again from {game.witness_bytes} bytes of openings: {game.truth}")
-    return [*lines, f"verdict   wrong: {', '.join(game.wrong) or 'nobody'} ({game.reason})"]
+    def _game_lines(self, game: GameTranscript) -> list[str]:
+        lines = [f"parties   {self._name(game.solver)} {game.solver}, {self._name(game.challenger)} {game.challenger}"]
+        lines += [_level_line(level) for level in game.levels]
+        if game.referee:
+            lines.append(f"referee   computed {game.referee} again from {game.witness_bytes} bytes of openings")
+            lines.append(f"          its root is {game.truth}")
+        return [*lines, f"verdict   wrong: {', '.join(game.wrong) or 'nobody'} ({game.reason})"]
+
+
+def _level_line(level: Narrowing) -> str:
+    found = (
+        f"found in {level.rounds} round{'s' if level.rounds > 1 else ''}" if level.rounds else "found without a round"
+    )
+    return f"{level.level:9} {level.leaves} leaves; the first that differs is {level.name}, {found}"
 
 
 def game_transcript(state: State, game: Game, params: Params, witness_bytes: int) -> GameTranscript:

@@ -12,6 +12,7 @@ from engine.train import train
 from protocol.play import local_dispute
 from protocol.players.dishonest import flips_one_bit, node_of_weight, train_altered
 from protocol.players.trace import ProgramTrace
+from protocol.transcript import Transcript
 from tests.engine.small_jobs import BACKEND, small_job
 from tests.protocol.scene import real_duel
 
@@ -26,6 +27,12 @@ def honest_run(job: JobFolder, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("honest") / "run"
     train(job, folder, BACKEND)
     return folder
+
+
+def named(transcript: Transcript, name: str) -> int:
+    """What the party of a name has more, or less."""
+    (address,) = [address for address, known in transcript.names.items() if known == name]
+    return transcript.payouts[address]
 
 
 def altered_run(job: JobFolder, folder: Path, step: int, node: int) -> Path:
@@ -46,6 +53,7 @@ def test_a_flipped_bit_of_a_weight_is_found_and_slashed(
     assert game.referee.startswith(f"node %{node} = ")
     assert f"step {step}" in [level.name for level in game.levels]
     assert transcript.payouts[game.solver] == -50_000 and transcript.payouts[game.challenger] == 25_000
+    assert named(transcript, "submitter") == 0 and transcript.payouts["treasury"] == 25_000
     assert set(transcript.claims.values()) == {"rejected"}
 
 
@@ -58,13 +66,16 @@ def test_a_verifier_that_flips_a_bit_loses_to_an_honest_solver(
     transcript = local_dispute(job, honest_run, wrong, backend=BACKEND, alter_b=flips_one_bit(step, node))
     (game,) = transcript.games
     assert game.wrong == ("challenger",)
-    assert transcript.payouts[game.challenger] == -10_000 and transcript.payouts[game.solver] == 5_000
-    assert set(transcript.claims.values()) == {"open"}
+    assert transcript.payouts[game.challenger] == -10_000 and transcript.payouts[game.solver] == 105_000
+    assert named(transcript, "submitter") == -100_000 and transcript.payouts["treasury"] == 5_000
+    assert set(transcript.claims.values()) == {"final"}
 
 
 def test_equal_runs_are_not_disputed(job: JobFolder, honest_run: Path) -> None:
     transcript = local_dispute(job, honest_run, honest_run, backend=BACKEND)
-    assert not transcript.disputed and transcript.payouts == {}
+    assert not transcript.disputed and set(transcript.claims.values()) == {"final"}
+    paid = [named(transcript, name) for name in ("submitter", "solver", "verifier")]
+    assert paid == [-100_000, 100_000, 0] and sum(transcript.payouts.values()) == 0
 
 
 def test_runs_are_disputed_as_far_as_both_have_come(job: JobFolder, honest_run: Path, tmp_path: Path) -> None:
