@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 Array = np.ndarray
 SAFETENSORS_DTYPE: dict[str, Any] = {
@@ -24,6 +25,7 @@ SAFETENSORS_DTYPE: dict[str, Any] = {
     "F32": np.dtype("<f4"),
     "BOOL": np.dtype("?"),
 }
+COPIED_AT_A_TIME = 2**24
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -36,13 +38,53 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write named arrays as one safetensors file, whole or not at all."""
-    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    """Write named arrays as one safetensors file, whole or not at all. Mapped arrays are copied part by part."""
+    types = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    with filled_arrays(path, types) as made:
+        for name, array in arrays.items():
+            rows = max(1, COPIED_AT_A_TIME // max(1, array[:1].nbytes)) if array.ndim else 1
+            for start in range(0, array.shape[0] if array.ndim else 1, rows):
+                part = slice(start, start + rows) if array.ndim else ...
+                made[name][part] = array[part]
 
-    def write(temporary: Path) -> None:
-        save_file(contiguous, temporary)
 
-    _write_then_rename(path, write)
+@contextmanager
+def filled_arrays(path: Path, types: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> Iterator[dict[str, Array]]:
+    """Zeros to fill, mapped from a new safetensors file that is at its place, whole, once the block ends well."""
+    header, places = _header(types)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            file.write(header)
+            file.flush()
+            size = max((stop for _, stop in places.values()), default=0)
+            if size:
+                os.posix_fallocate(file.fileno(), len(header), size)  # a full disk is an error here, not a signal later
+            mapped = np.memmap(temporary, np.uint8, "r+")
+        body = mapped[len(header) :]
+        yield {name: body[slice(*places[name])].view(dtype).reshape(shape) for name, (dtype, shape) in types.items()}
+        mapped.flush()
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _header(types: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> tuple[bytes, dict[str, tuple[int, int]]]:
+    """The first bytes of a safetensors file, and (start, stop) of each array behind them; wide elements come first."""
+    codes = {dtype: code for code, dtype in SAFETENSORS_DTYPE.items()}
+    entries: dict[str, Any] = {}
+    start = 0
+    for name, (dtype, shape) in sorted(types.items(), key=lambda item: (-item[1][0].itemsize, item[0])):
+        if dtype not in codes:
+            raise ValueError(f"write arrays: {name!r} is {dtype}, want one of {', '.join(map(str, codes))}")
+        stop = start + dtype.itemsize * prod(shape)
+        entries[name] = {"dtype": codes[dtype], "shape": list(shape), "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text, {name: tuple(entry["data_offsets"]) for name, entry in entries.items()}
 
 
 def _write_then_rename(path: Path, write: Callable[[Path], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,10 +125,23 @@ class StateHasher:
 
 def require_canonical(array: Array, what: str) -> Array:
     """The same array; a ValueError where it holds a NaN other than 0x7fc00000 or a bool byte above 1."""
-    if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
-        raise ValueError(f"{what}: got a bool that is neither 0 nor 1")
-    if array.dtype == np.float32:
-        nan = np.isnan(array)
-        if nan.any() and (array[nan].view(np.uint32) != CANONICAL_NAN).any():
-            raise ValueError(f"{what}: got a NaN other than 0x{CANONICAL_NAN:08x}")
+    if array.dtype not in (np.bool_, np.float32):
+        return array
+    for part in _parts(array):
+        if part.dtype == np.bool_ and (part.view(np.uint8) > 1).any():
+            raise ValueError(f"{what}: got a bool that is neither 0 nor 1")
+        if part.dtype == np.float32:
+            nan = np.isnan(part)
+            if nan.any() and (part[nan].view(np.uint32) != CANONICAL_NAN).any():
+                raise ValueError(f"{what}: got a NaN other than 0x{CANONICAL_NAN:08x}")
     return array
+
+
+def _parts(array: Array) -> Iterator[Array]:
+    """The elements of an array, a few at a time where they lie in a row: a mapped array may be larger than memory."""
+    if not array.flags.c_contiguous:
+        yield array
+        return
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, CHUNK_SIZE):
+        yield flat[start : start + CHUNK_SIZE]

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("kernels", "engine", "protocol")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 DECLARED = {
+    "PIL",
     "cbor2",
     "eth_account",
     "eth_keys",

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from engine.data import STORED_DTYPE, Windows
+from engine.files import map_arrays
+from engine.mapped import map_file
 from engine.tracing.errors import TraceError
 
 Array = np.ndarray
@@ -77,7 +79,8 @@ def read(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = Non
         raise TraceError(f"job file: got no {', '.join(missing)}, want {', '.join(REQUIRED)}")
     values = {name: names[name] for name in REQUIRED} | {n: names.get(n, value) for n, value in OPTIONAL.items()}
     _check(values)
-    fields = _fields(values.pop("data"), values.pop("window"), values.pop("window_stride"))
+    beside = Path(str(names.get("__file__") or ".")).resolve().parent
+    fields = _fields(values.pop("data"), values.pop("window"), values.pop("window_stride"), beside)
     return JobFile(fields=fields, **values)
 
 
@@ -148,12 +151,14 @@ def _short(value: Any) -> str:
     return repr(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
 
 
-def _fields(data: Any, window: int | None, stride: int | None) -> dict[str, Array | Windows]:
+def _fields(data: Any, window: int | None, stride: int | None, beside: Path) -> dict[str, Array | Windows]:
+    if isinstance(data, str | Path):
+        data = map_arrays(beside / data, "job file: data")
     if not isinstance(data, Mapping) or not data:
         raise TraceError(
             f"job file: data is {_short(data)}, want a dict of name -> array with a leading axis of records"
         )
-    arrays = {name: _array(name, value) for name, value in data.items()}
+    arrays = {name: _array(name, value, beside) for name, value in data.items()}
     if window is not None:
         _require("window", window, type(window) is int and window > 0, "a positive int")
         _require("window_stride", stride, stride is None or (type(stride) is int and stride > 0), "a positive int")
@@ -169,9 +174,13 @@ def _fields(data: Any, window: int | None, stride: int | None) -> dict[str, Arra
     return dict(arrays)
 
 
-def _array(name: Any, value: Any) -> Array:
+def _array(name: Any, value: Any, beside: Path) -> Array:
     if not isinstance(name, str) or name in RESERVED:
         raise TraceError(f"job file: data has a field {name!r}, want a string other than {' and '.join(RESERVED)}")
+    if isinstance(value, str | Path):
+        value = map_file(beside / value, None, name)
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str | Path):
+        value = map_file(beside / value[0], value[1], name)
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     if array.dtype not in STORED_DTYPE.values():
         raise TraceError(f"job file: data {name!r} is {array.dtype}, want {', '.join(STORED_DTYPE)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from engine.job import open_job
@@ -186,3 +187,12 @@ def test_an_automatic_interval_is_a_number_in_the_job(tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(JOB + 'interval = "auto"\n')
     isobit("trace", tmp_path / "job.py", "-o", tmp_path / "job")
     assert 1 <= open_job(tmp_path / "job").job.interval <= 12
+
+
+def test_images_lists_the_classes(tmp_path: Path) -> None:
+    for number, name in enumerate(("dog", "cat")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9), (number, 2, 3)).save(tmp_path / "in" / name / "0.png")
+    printed = isobit("images", tmp_path / "in", "-o", tmp_path / "out.safetensors", "--size", 4)
+    assert printed.splitlines() == ["0  cat  1 images", "1  dog  1 images"]
+    assert load_file(tmp_path / "out.safetensors")["image"].shape == (2, 3, 4, 4)
