@@ -1,7 +1,7 @@
 """Builds the native operators: kernels/_native (pybind11) and kernels/libisobit.so (the C ABI).
 
 Build variables: CXX, ISOBIT_JOBS (compilers at once, default 2), ISOBIT_CUDA (0, 1, auto: build csrc/cuda where nvcc
-is found), ISOBIT_SANITIZE (1: a build/sanitize/libisobit.so with the address and undefined-behaviour sanitizers).
+is found), ISOBIT_SANITIZE (address, with undefined behaviour, or thread: only a build/sanitize-NAME/libisobit.so).
 """
 
 from __future__ import annotations
@@ -58,14 +58,18 @@ ISA_FLAGS: dict[str, tuple[str, ...]] = (
     if X86
     else {"neon": ()}
 )
-SANITIZE = (
-    "-fsanitize=address,undefined",
-    "-fno-sanitize=shift-base",  # x << n of a negative x: the compiler defines it as C++20 does
-    "-fno-sanitize-recover=undefined",
-    "-fno-omit-frame-pointer",
-    "-g1",
-    "-O1",
-)
+TRACEABLE = ("-fno-omit-frame-pointer", "-g1", "-O1")
+SANITIZE: dict[str, tuple[str, ...]] = {
+    "address": (
+        "-fsanitize=address,undefined",
+        "-fno-sanitize=shift-base",  # x << n of a negative x: the compiler defines it as C++20 does
+        "-fno-sanitize-recover=undefined",
+        *TRACEABLE,
+    ),
+    "thread": ("-fsanitize=thread", *TRACEABLE),
+}
+# The thread sanitizer does not see how gcc's OpenMP runtime joins its threads and would report each join as a race.
+VISIBLE_THREADS = ROOT / "tests" / "kernels" / "visible_threads.cpp"
 CUDA_ARCHITECTURES = (
     "-gencode=arch=compute_80,code=sm_80",
     "-gencode=arch=compute_90a,code=sm_90a",
@@ -194,6 +198,19 @@ def link(objects: list[Path], target: Path, extra: tuple[str, ...] = ()) -> None
     stamp.write_text(signature)
 
 
+def build_sanitized(name: str) -> None:
+    """build/sanitize-NAME/libisobit.so: the C ABI with the sanitizers of that name."""
+    if name not in SANITIZE:
+        raise SystemExit(f"setup: got ISOBIT_SANITIZE={name}, want {' or '.join(SANITIZE)}")
+    folder, flags = ROOT / "build" / f"sanitize-{name}", SANITIZE[name]
+    units = cpu_units(folder, flags)
+    if name == "thread":
+        command = (*compiler(), *FLAGS, *flags)
+        units.append(Unit(VISIBLE_THREADS, folder / "host" / "visible_threads.o", command))
+    compile_all(units)
+    link([unit.object for unit in units], folder / "libisobit.so", flags)
+
+
 class BuildNative(build_ext):
     """Compiles what changed and links both libraries, into build_lib or (--inplace) into the tree."""
 
@@ -204,10 +221,8 @@ class BuildNative(build_ext):
             self.build_all()
 
     def build_all(self) -> None:
-        if os.environ.get("ISOBIT_SANITIZE") == "1":
-            units = cpu_units(ROOT / "build" / "sanitize", SANITIZE)
-            compile_all(units)
-            link([unit.object for unit in units], ROOT / "build" / "sanitize" / "libisobit.so", SANITIZE)
+        if wanted := os.environ.get("ISOBIT_SANITIZE"):
+            build_sanitized(wanted)
             return
         for target in self.targets().values():
             if target.name.startswith("_cuda") and target.exists():

@@ -66,15 +66,36 @@ class Library:
         self, name: str, inputs: Sequence[Any], flat: Sequence[int], output: Any, threads: int = 1
     ) -> tuple[str, int, str]:
         """Status, element and message of one call over tensors."""
-        array = self.ffi.new("isobit_tensor[]", max(len(inputs), 1))
-        for position, tensor in enumerate(inputs):
-            array[position] = tensor[0]
+        array = self._array(inputs)
         values = self.ffi.new("int64_t[]", list(flat) or 1)
         call = self.ffi.new("isobit_call *", (array, len(inputs), values, len(flat), output, threads))
         error = self.ffi.new("isobit_error *")
         status = getattr(self.c, f"isobit_{name}")(call, error)
         assert status == error.status
         return STATUS[status], error.element, self.ffi.string(error.message).decode()
+
+    def call_group(
+        self,
+        inputs: Sequence[Array],
+        outputs: Sequence[Array],
+        code: Sequence[int],
+        size: int,
+        columns: int,
+        threads: int,
+    ) -> tuple[str, str]:
+        """Status and message of one call of a group of operators."""
+        operands, results = (self._array([self.tensor(x) for x in arrays]) for arrays in (inputs, outputs))
+        words = self.ffi.new("int32_t[]", list(code) or 1)
+        sizes = (len(inputs), results, len(outputs), words, len(code), size, columns, threads)
+        group, error = self.ffi.new("isobit_group *", (operands, *sizes)), self.ffi.new("isobit_error *")
+        status = self.c.isobit_run_group(group, error)
+        return STATUS[status], self.ffi.string(error.message).decode()
+
+    def _array(self, tensors: Sequence[Any]) -> Any:
+        array = self.ffi.new("isobit_tensor[]", max(len(tensors), 1))
+        for position, tensor in enumerate(tensors):
+            array[position] = tensor[0]
+        return array
 
     def run(
         self, name: str, inputs: Sequence[Array], flat: Sequence[int], result: TensorType, threads: int = 1

@@ -1,6 +1,7 @@
-"""Runs the C ABI's tests on a library built with the address and undefined-behaviour sanitizers.
+"""Runs the C ABI's tests on libraries that watch themselves: address and undefined behaviour, then threads.
 
-`python -m tests.kernels.sanitize` builds it into build/sanitize and ends with the tests' status.
+`python -m tests.kernels.sanitize [address | thread]` builds build/sanitize-NAME/libisobit.so and ends with the tests'
+status; without a name it does both.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = ROOT / "build" / "sanitize" / "libisobit.so"
+CALLS = ("tests/kernels/test_c_abi.py", "tests/kernels/test_c_threads.py")
+# Drawn operands need no threads of their own, and would take long under the thread sanitizer.
+TESTS = {"address": (*CALLS, "tests/kernels/test_fuzz.py", "tests/kernels/test_c_groups.py"), "thread": CALLS}
+RUNTIMES = {"address": "libasan.so", "thread": "libtsan.so"}
+OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter leaks on purpose at its end
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1",
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy's own threads are not watched
+}
 
 
-def environment() -> dict[str, str]:
+def environment(name: str) -> dict[str, str]:
     """Python itself is built without sanitizers, so their runtime must be loaded before it.
 
     libstdc++ comes with it: the sanitizer looks for the function that throws when it starts.
     """
-    runtimes = [compiler_file("libasan.so"), compiler_file("libstdc++.so.6")]
-    return {
-        **os.environ,
-        "ISOBIT_LIBRARY": str(LIBRARY),
-        "LD_PRELOAD": " ".join(runtimes),
-        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter leaks on purpose at its end
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+    runtimes = [compiler_file(RUNTIMES[name]), compiler_file("libstdc++.so.6")]
+    return {**os.environ, **OPTIONS, "ISOBIT_LIBRARY": str(library(name)), "LD_PRELOAD": " ".join(runtimes)}
+
+
+def library(name: str) -> Path:
+    return ROOT / "build" / f"sanitize-{name}" / "libisobit.so"
 
 
 def compiler_file(name: str) -> str:
@@ -34,12 +42,20 @@ def compiler_file(name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def main() -> int:
+def run(name: str) -> int:
+    """Builds one library and tests it: the status of pytest."""
     build = [sys.executable, "setup.py", "build_ext"]
-    subprocess.run(build, cwd=ROOT, env={**os.environ, "ISOBIT_SANITIZE": "1"}, check=True)
-    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", "tests/kernels/test_c_abi.py"]
-    return subprocess.run(tests, cwd=ROOT, env=environment()).returncode
+    subprocess.run(build, cwd=ROOT, env={**os.environ, "ISOBIT_SANITIZE": name}, check=True)
+    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", *TESTS[name]]
+    return subprocess.run(tests, cwd=ROOT, env=environment(name)).returncode
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - set(TESTS)
+    if unknown:
+        raise SystemExit(f"sanitize: got {', '.join(sorted(unknown))}, want {' or '.join(TESTS)}")
+    return max(run(name) for name in names or TESTS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

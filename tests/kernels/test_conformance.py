@@ -90,7 +90,8 @@ def test_every_attribute_value_has_a_case() -> None:
         of_operator = [case for case in cases() if case.op == operator.name]
         for name, kind in operator.attributes.items():
             seen = {case.attributes[name] for case in of_operator if kind in ("dtype", "width", "flag")}
-            wanted = {"width": set(WIDTHS), "flag": {True, False}}.get(kind, set())
+            values: dict[str, set[str | bool]] = {"width": set(WIDTHS), "flag": {True, False}}
+            wanted = values.get(kind, set())
             assert wanted <= seen, f"{operator.name}: {name}"
     assert {case.attributes["dtype"] for case in cases() if case.op == "cast"} == set(DTYPES)
 

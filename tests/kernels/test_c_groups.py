@@ -1,0 +1,120 @@
+"""Groups of operators through the C ABI: the bytes of their members, and a refusal for every wrong code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernels import spec
+from kernels.spec.operator import Array
+from kernels.types import DTYPES, NUMPY_DTYPE
+from tests.kernels.c_abi import Library, library_path
+
+UNARY = ("exp", "neg", "abs", "sqrt", "tanh", "sigmoid", "erf", "floor")
+BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
+REDUCTIONS = ("sum", "amax", "amin")
+NONE, SPREAD = -1, -1
+FLOAT, BOOL = DTYPES.index("float32"), DTYPES.index("bool")
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    if not library_path().exists():
+        pytest.skip("wants a machine with a C++ compiler: setup.py build_ext --inplace makes kernels/libisobit.so")
+    return Library(library_path())
+
+
+class Drawn:
+    """A random group over [R, C] elements, and what each of its registers holds by the definitions."""
+
+    def __init__(self, library: Library, seed: int) -> None:
+        self.library, self.rng = library, np.random.default_rng(seed)
+        self.shape = int(self.rng.integers(1, 40)), int(self.rng.integers(1, 90))
+        self.values = [self.numbers(*shape) for shape in (self.shape, self.shape, self.shape[:1])]
+        self.inputs = len(self.values)
+        self.steps: list[list[int]] = []
+        for _ in range(int(self.rng.integers(3, 12))):
+            self.add()
+
+    def numbers(self, *shape: int) -> Array:
+        return self.rng.standard_normal(shape).astype(np.float32)
+
+    def pick(self, rank: int, dtype: type = np.float32) -> int:
+        fitting = [i for i, x in enumerate(self.values) if x.ndim == rank and x.dtype == dtype]
+        return int(self.rng.choice(fitting))
+
+    def add(self) -> None:
+        kind, rank = int(self.rng.integers(5)), int(self.rng.integers(1, 3))
+        if kind == 0:
+            self.step(str(self.rng.choice(UNARY)), self.pick(rank))
+        elif kind == 1:
+            self.step(str(self.rng.choice(BINARY)), self.pick(rank), self.pick(rank))
+        elif kind == 2:
+            self.step("lt", self.pick(rank), self.pick(rank))
+            self.step("select", len(self.values) - 1, self.pick(rank), self.pick(rank))
+        elif kind == 3:
+            self.step(str(self.rng.choice(REDUCTIONS)), self.pick(2), axes=(1,))
+        else:
+            row = self.pick(1)
+            spread = np.ascontiguousarray(np.broadcast_to(self.values[row][:, None], self.shape))
+            self.append(SPREAD, (row,), spread)
+
+    def step(self, op: str, *operands: int, **attributes: object) -> None:
+        value = spec.run(op, [self.values[i] for i in operands], attributes)
+        self.append(self.library.c.isobit_operator_index(op.encode()), operands, value)
+
+    def append(self, index: int, operands: tuple[int, ...], value: Array) -> None:
+        self.steps.append([index, len(self.values), *operands, *[NONE] * (3 - len(operands))])
+        self.values.append(value)
+
+    def code(self) -> list[int]:
+        words = [len(self.values)]
+        for x in self.values:
+            words += [BOOL if x.dtype == np.bool_ else FLOAT, int(x.ndim == 1)]
+        words += range(self.inputs, len(self.values))
+        return words + [word for step in self.steps for word in step]
+
+    def results(self) -> list[Array]:
+        """New memory for every register that is no input."""
+        return [np.zeros(x.shape, x.dtype) for x in self.values[self.inputs :]]
+
+    def call(self, code: list[int], outputs: list[Array], threads: int) -> tuple[str, str]:
+        rows, columns = self.shape
+        inputs = self.values[: self.inputs]
+        return self.library.call_group(inputs, outputs, code, rows * columns, columns, threads)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_group_gives_the_bytes_of_its_members(library: Library, seed: int) -> None:
+    drawn = Drawn(library, seed)
+    outputs = drawn.results()
+    assert drawn.call(drawn.code(), outputs, 1 + seed % 3) == ("ok", "")
+    for got, wanted in zip(outputs, drawn.values[drawn.inputs :], strict=True):
+        assert got.tobytes() == wanted.tobytes()
+
+
+def test_no_altered_code_crashes(library: Library) -> None:
+    rng, seen = np.random.default_rng(3), {"ok": 0, "invalid": 0}
+    for seed in range(60):
+        drawn = Drawn(library, seed)
+        good = drawn.code()
+        for _ in range(60):
+            code, outputs = list(good), drawn.results()
+            at = int(rng.integers(len(code)))
+            code[at] = int(rng.choice([-(2**31), -2, -1, 0, 1, 2, 3, 7, 40, 1024, 2**31 - 1]))
+            if rng.random() < 0.3:
+                code = code[: int(rng.integers(len(code)))]
+            if rng.random() < 0.2:
+                outputs[int(rng.integers(len(outputs)))] = np.zeros(int(rng.integers(0, 9)), np.float32)
+            status, message = drawn.call(code, outputs, 2)
+            seen[status] += 1
+            assert message.startswith("group: got ") if status == "invalid" else message == "", message
+    assert min(seen.values()) > 50, seen
+
+
+@pytest.mark.parametrize(("size", "columns"), [(0, 0), (-1, 0), (6, 4), (6, -1), (2**62, 2), (6, 2**40)])
+def test_a_group_of_another_size_than_its_tensors_is_refused(library: Library, size: int, columns: int) -> None:
+    x, out = np.ones((2, 3), np.float32), np.zeros((2, 3), NUMPY_DTYPE["float32"])
+    code = [2, FLOAT, 0, FLOAT, 0, 1, library.c.isobit_operator_index(b"neg"), 1, 0, NONE, NONE]
+    assert library.call_group([x], [out], code, 6, 0, 1)[0] == "ok" and (out == -1).all()
+    assert library.call_group([x], [out], code, size, columns, 1)[0] == "invalid"
