@@ -55,7 +55,7 @@ class SampleOpener:
         )
 
     def _proof(self, name: str, leaf: int) -> tuple[bytes, ...]:
-        """A leaf's siblings inside its chunk, then the chunk's: chunks are whole subtrees, so one continues the other."""
+        """A leaf's siblings inside its chunk, then the chunk's: chunks are whole subtrees, so both are one proof."""
         array = self.dataset.arrays[name]
         if name not in self._chunks:
             self._chunks[name] = chunk_roots(array, self._backend, self._threads)
