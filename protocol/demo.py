@@ -64,7 +64,7 @@ def run(text: Path | None, folder: Path | None, steps: int | None, threads: int)
         say("1  Two models in plain torch become programs: data that anybody can run without torch.")
         gpt = trace(demo, "gpt", "gpt_text.py", {"text_file": str(text)} if text else {})
         digits = trace(demo, "digits", "digits.py", {})
-        held = [train_everywhere(demo, "gpt", gpt), train_everywhere(demo, "digits", digits)]
+        held = [train_everywhere(demo, 2, "gpt", gpt), train_everywhere(demo, 3, "digits", digits)]
         held += [dishonest_solver(demo, gpt), dishonest_verifier(demo, digits)]
     say("All of it held." if all(held) else "NOT all of it held: see above.")
     return 0 if all(held) else 1
@@ -98,11 +98,11 @@ def trace(demo: Demo, name: str, file: str, settings: dict[str, str]) -> JobFold
     return job
 
 
-def train_everywhere(demo: Demo, name: str, job: JobFolder) -> bool:
+def train_everywhere(demo: Demo, section: int, name: str, job: JobFolder) -> bool:
     """Trains a job on every machine of the demonstration and compares all commitments."""
     say()
     times = len(demo.machines)
-    say(f"2  {name} is trained {times} times. Each run commits to its state after each of {demo.steps} steps.")
+    say(f"{section}  {name} is trained {times} times. Each run commits to its state after each of {demo.steps} steps.")
     runs = []
     for number, machine in enumerate(demo.machines):
         runs.append(_train(demo, f"{name}-{number}", job, machine))
@@ -142,7 +142,7 @@ def dishonest_solver(demo: Demo, job: JobFolder) -> bool:
     """A solver claims a run with one flipped bit; an honest verifier objects."""
     step = demo.steps * 5 // 8
     say()
-    say(f"3  A dishonest solver trains gpt, flips one bit of one weight in step {step}, goes on, and claims that run.")
+    say(f"4  A dishonest solver trains gpt, flips one bit of one weight in step {step}, goes on, and claims that run.")
     alter = flips_one_bit(step, node_of_weight(job.program), element=5, bit=3)
     train_altered(job, demo.folder / "liar-3", alter, "native", demo.threads)
     transcript = local_dispute(job, demo.folder / "liar-3", demo.folder / "gpt-0", alter_a=alter, threads=demo.threads)
@@ -153,7 +153,7 @@ def dishonest_verifier(demo: Demo, job: JobFolder) -> bool:
     """A verifier challenges an honest run with a run of its own in which one bit was flipped."""
     step = demo.steps * 3 // 8
     say()
-    say(f"4  A dishonest verifier objects to an honest run of digits: after step {step} it claims another state.")
+    say(f"5  A dishonest verifier objects to an honest run of digits: after step {step} it claims another state.")
     alter = flips_one_bit(step, node_of_weight(job.program), element=1, bit=0)
     train_altered(job, demo.folder / "liar-4", alter, "native", demo.threads)
     transcript = local_dispute(
