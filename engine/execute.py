@@ -11,7 +11,7 @@ import numpy as np
 from engine.layouts import Run, view_of
 from engine.program import Constant, Program
 from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
-from kernels.backends import load
+from kernels.backends import Backend, load
 from kernels.spec import is_layout
 from kernels.types import NUMPY_DTYPE, Fault
 
@@ -34,7 +34,7 @@ class Executor:
     def __init__(self, program: Program, backend: str = "native", threads: int = 1, fuse: bool = True) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
         self._inputs = [(value.name, value.type, NUMPY_DTYPE[value.type.dtype]) for value in program.inputs]
-        self._constants = self._prepare_constants()
+        self._constants = constants_of(program, self.backend)
         schedule = fused_calls if fuse and self.backend.compile_group else single_calls
         self._calls = self._prepare(schedule(program, needed_nodes(program)))
 
@@ -42,16 +42,6 @@ class Executor:
     def _every_call(self) -> list[tuple[Call, Run]]:
         """One call per node, the unneeded ones too: what a trace and the search for a fault's node go through."""
         return self._prepare(single_calls(self.program, (number for number, _ in self.program.numbered_nodes())))
-
-    def _prepare_constants(self) -> list[Array | None]:
-        """The values that are the same in every step: constants and views of them; None for every other node."""
-        held: list[Any] = [None] * self.program.first_constant
-        held += [_constant(constant) for constant in self.program.constants]
-        held += [None] * len(self.program.nodes)
-        for number in sorted(constant_layouts(self.program)):
-            node = node_of(self.program, number)
-            held[number] = self.backend.run(node.op, [held[node.operands[0]]], node.attributes)
-        return held[self.program.first_constant :]
 
     def _prepare(self, calls: Sequence[Call]) -> list[tuple[Call, Run]]:
         """The calls with the values that die after each and the function that does it; views of constants left out."""
@@ -121,6 +111,17 @@ class Executor:
             for value in call.frees:
                 held[value] = None
         return held
+
+
+def constants_of(program: Program, backend: Backend) -> list[Array | None]:
+    """Per value behind the inputs: a constant or a view of one, the same in every step; None for every other node."""
+    held: list[Any] = [None] * program.first_constant
+    held += [_constant(constant) for constant in program.constants]
+    held += [None] * len(program.nodes)
+    for number in sorted(constant_layouts(program)):
+        node = node_of(program, number)
+        held[number] = backend.run(node.op, [held[node.operands[0]]], node.attributes)
+    return held[program.first_constant :]
 
 
 def _constant(constant: Constant) -> Array:

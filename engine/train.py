@@ -12,10 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from engine.execute import Executor, NodeFault
+from engine.execute import NodeFault
 from engine.job import JobFolder, next_state, open_job
 from engine.memory import estimate, require_fits
+from engine.outputs import OutputFiles
 from engine.replay import check
+from engine.resident import Resident
 from engine.run import RunFolder, read_state, writing
 from engine.state import StateHasher
 from engine.store import Checkpoint
@@ -82,13 +84,16 @@ class _Run:
     def __init__(self, job: JobFolder, run: RunFolder, backend: str, threads: int) -> None:
         self.job, self.run = job, run
         self.hasher = StateHasher(backend, threads)
-        self.executor = Executor(job.program, backend, threads)
+        self.resident = Resident(job.program, backend, threads)
         self.saved = max(run.checkpoints(), default=0)
         self.state = read_state(job, run, self.saved, backend)
+        self.resident.load(self.state)
+        self.state.update(self.resident.state)
         self.step = self.saved
         self.committed = frozenset(job.job.committed_steps)
         self.roots = run.roots_log.open(sorted(step for step in self.committed if step < self.step))
         self.metrics = run.metrics_log.open(range(self.step))
+        self.outputs = OutputFiles(run.folder, job.program, self.step)
         self.synced = time.monotonic()
 
     def advance(self, last: int, every: int, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
@@ -107,15 +112,16 @@ class _Run:
 
     def _one_step(self) -> dict[str, Any]:
         try:
-            outputs = self.executor.step(self.job.step_inputs(self.state))
+            metrics = self.resident.step(self.job.step_inputs(self.state))
         except NodeFault as fault:
             self._save()
             where = {"step": self.step, "node": fault.node, "operator": fault.operator, "element": fault.element}
             self.run.write_fault({**where, "reason": fault.reason})
             raise
-        numbers = [outputs[output.name] for output in self.job.program.outputs_of("metric")]
+        numbers = [metrics[output.name] for output in self.job.program.outputs_of("metric")]
         self.metrics.write(self.step, b"".join(number.tobytes() for number in numbers))
-        self.state = next_state(self.job.program, self.state, outputs)
+        self.state = next_state(self.job.program, self.state, self.resident.state)
+        self.outputs.write(self.state)
         self.step += 1
         return {name: number.item() for name, number in zip(self.run.metric_dtypes, numbers, strict=True)}
 
@@ -135,10 +141,11 @@ class _Run:
         self.synced = time.monotonic()
 
     def _save(self) -> None:
-        """A checkpoint of the state. The logs reach the disk before it does, so a checkpoint never outruns them."""
+        """A checkpoint of the state. Logs and outputs reach the disk before it does: it never outruns them."""
         if self.step == self.saved:
             return
         self._sync()
+        self.outputs.sync()
         state = self.hasher.commit(self.state)
         self.run.store.write_checkpoint(Checkpoint(self.job.id, self.step, state.slots, state.chunks), self.state)
         self.saved = self.step
@@ -151,6 +158,7 @@ class _Run:
         """Give the logs back."""
         self.roots.close()
         self.metrics.close()
+        self.outputs.close()
 
 
 @contextmanager

@@ -28,10 +28,10 @@ class Backend:
     tree_root:     (array or bytes, threads=1) -> the root over 1 KiB leaves
     subtree_roots: (array or bytes, leaves per subtree, threads=1) -> their roots
     leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
-    compile_group: (Group) -> a function of (inputs, threads) that gives the group's outputs; None where the backend
-                   runs one operator at a time
-    prepare:       (op, operand types, attributes) -> a function of (inputs, threads) that does less per call than run;
-                   None where the backend has no such thing
+    compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
+                   arrays where none are given; None where the backend runs one operator at a time
+    prepare:       (op, operand types, attributes) -> a function of (inputs, threads, out=None) that does less per call
+                   than run and writes to out where it is given; None where the backend has no such thing
     """
 
     name: str
@@ -40,8 +40,8 @@ class Backend:
     tree_root: Callable[..., bytes]
     subtree_roots: Callable[..., list[bytes]]
     leaf_hashes: Callable[..., bytes]
-    compile_group: Callable[[Group], Callable[[Sequence[Array], int], list[Array]]] | None = None
-    prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[[list[Array], int], Array]] | None = None
+    compile_group: Callable[[Group], Callable[..., Sequence[Array]]] | None = None
+    prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[..., Array]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""

@@ -19,7 +19,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One member: an elementwise operator, a sum, amax or amin of rows, or `spread`: a row's value repeated along it."""
+    """One member: an elementwise operator, a sum, amax or amin of rows, or `spread`: a value repeated along its row."""
 
     op: str
     result: int

@@ -15,6 +15,7 @@ from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
 
 Frozen = tuple[tuple[str, Any], ...]
 Plan = tuple[list[int], int, tuple[int, ...]]
+Prepared = Callable[..., Array]
 DTYPE_NAME = {dtype: name for name, dtype in NUMPY_DTYPE.items()}
 
 
@@ -31,13 +32,25 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
     return _native.run(op, list(inputs), flat, dtype, shape, threads, out)
 
 
-def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Callable[[list[Array], int], Array]:
-    """A function of (inputs, threads) that is `run` with everything done that only types and attributes decide."""
-    if spec.is_layout(op):
-        return lambda inputs, threads: _layout(op, inputs[0], attributes, threads)
+def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Prepared:
+    """A function of (inputs, threads, out) that is `run` with everything done that only types and attributes decide.
+
+    out: as run's; a layout operator with one is a copy
+    """
     result, native_run = spec.infer(op, types, attributes), _native.run
     flat, dtype, shape = flatten(op, attributes), DTYPES.index(result.dtype), result.shape
-    return lambda inputs, threads: native_run(op, inputs, flat, dtype, shape, threads)
+
+    def layout(inputs: list[Array], threads: int, out: Array | None = None) -> Array:
+        if out is None:
+            return _layout(op, inputs[0], attributes, threads)
+        view = inputs[0] if op == "reshape" else _layout(op, inputs[0], attributes, threads)
+        native_run("copy", [view], [], dtype, view.shape, threads, out.reshape(view.shape))
+        return out
+
+    def compute(inputs: list[Array], threads: int, out: Array | None = None) -> Array:
+        return native_run(op, inputs, flat, dtype, shape, threads, out)
+
+    return layout if spec.is_layout(op) else compute
 
 
 def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:

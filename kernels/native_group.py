@@ -14,17 +14,19 @@ from kernels.types import DTYPES, NUMPY_DTYPE
 MOST_OPERANDS = 3
 
 
-def compile_group(group: Group) -> Callable[[Sequence[Array], int], list[Array]]:
-    """A function of (input arrays, threads) that gives the group's outputs as new arrays.
+def compile_group(group: Group) -> Callable[..., Sequence[Array]]:
+    """A function of (input arrays, threads, output arrays or None for new ones) that gives the group's outputs.
 
-    An input has the domain's number of elements in its row-major order, whatever its shape and strides.
+    An input has the domain's number of elements in its row-major order, whatever its shape and strides. An output may
+    be a contiguous input's own memory.
     """
     code = np.array(_code(group), np.int32)
     results = [(type_.shape, NUMPY_DTYPE[type_.dtype]) for _, type_ in group.outputs]
 
-    def run(inputs: Sequence[Array], threads: int) -> list[Array]:
-        outputs = [np.empty(shape, dtype) for shape, dtype in results]
-        _native.run_group(list(inputs), outputs, code, group.size, group.columns, threads)
+    def run(inputs: Sequence[Array], threads: int, outputs: Sequence[Array] | None = None) -> Sequence[Array]:
+        if outputs is None:
+            outputs = [np.empty(shape, dtype) for shape, dtype in results]
+        _native.run_group(list(inputs), list(outputs), code, group.size, group.columns, threads)
         return outputs
 
     return run

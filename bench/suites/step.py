@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 
 from bench.case import Case, Competitors, Work
 from bench.models import resnet, transformer
-from engine.execute import Executor
+from engine.resident import Resident
 from engine.trace import TracedJob, trace_job
 
 Job = Callable[[], dict[str, Any]]
@@ -40,29 +39,17 @@ def traced(job: Job, width: str) -> TracedJob:
     return trace_job(module)
 
 
-@dataclass
-class Ours:
-    """The executor and the state that it carries from step to step."""
-
-    executor: Executor
-    state: dict[str, np.ndarray]
-    other: dict[str, np.ndarray]
-
-    def __call__(self) -> np.ndarray:
-        outputs = self.executor.step({**self.state, **self.other})
-        self.state = {name: outputs[name] for name in self.state}
-        return outputs["loss"]
-
-
-def ours_of(job: TracedJob, batch: Mapping[str, np.ndarray], threads: int) -> Ours:
-    """Our competitor, before its first step."""
+def ours_of(job: TracedJob, batch: Mapping[str, np.ndarray], threads: int) -> Work:
+    """Our step on a state of its own, which every call advances."""
     program = job.program
     other = {value.name: np.array(batch[value.name], order="C") for value in program.inputs_of("batch")}
     other |= {value.name: job.schedule[value.name][0] for value in program.inputs_of("schedule")}
     other |= {
         value.name: np.array(0, np.int64) for value in program.inputs if value.role in ("step", "seed", "micro_batch")
     }
-    return Ours(Executor(program, threads=threads), dict(job.start_state), other)
+    resident = Resident(program, threads=threads)
+    resident.load(job.start_state)
+    return partial(resident.step, other)
 
 
 def theirs_of(job: Job, is_compiled: bool) -> Work:

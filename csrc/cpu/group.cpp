@@ -4,9 +4,10 @@
 // make a row where a member reduces rows. The code, in 32-bit words:
 //   the number of registers; for each its dtype and 0 (an element per element of the domain) or 1 (one per row);
 //   the register of each output; then steps of five words: operator, result, three operands (-1 for none).
-// The inputs are the first registers. The operator is its place in ISOBIT_OPERATORS, or -1: repeat a row's value along it.
+// The inputs are the first registers. An output may be a contiguous input's own memory. The operator is its place in ISOBIT_OPERATORS, or -1: repeat a row's value along it.
 #include "blocks.h"
 
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -20,7 +21,7 @@ extern const Kernel table[];
 
 namespace {
 
-constexpr int64_t TILE = 1024;
+constexpr int64_t TILE = 512;  // elements: some twenty registers of them stay in the first cache
 constexpr int64_t MOST_COLUMNS = 65536;  // of a sum: with 46 bits an element, |sum| <= 2^62
 constexpr int32_t MOST_REGISTERS = 1024;
 constexpr int32_t SPREAD = -1;
@@ -37,6 +38,9 @@ struct Register {
     bool per_row;
     int32_t output = -1;
     bool written = false;
+    bool deferred = false;  // an output that lands on an input which a later step still reads: copied at a tile's end
+
+    bool is_direct() const { return output >= 0 && !deferred; }
 };
 
 struct Step {
@@ -135,6 +139,41 @@ void want_tensor(const Plan &plan, const isobit_tensor &tensor, const Register &
                 (long long)plan.size, r.dtype, (long long)plan.count(r, plan.size));
 }
 
+// The bytes that a tensor's elements lie in.
+struct Extent {
+    const char *begin, *end;
+
+    explicit Extent(const isobit_tensor &tensor) : begin(data_of<const char>(tensor)) {
+        int64_t last = 0;
+        for (int axis = 0; axis < tensor.rank; ++axis) last += (tensor.shape[axis] - 1) * tensor.stride[axis];
+        end = begin + (last + 1) * item_size(tensor.dtype);
+    }
+};
+
+// Whether an output lies on an input; a refusal where the two overlap in any other way than element on element.
+bool lies_on(const isobit_tensor &output, const isobit_tensor &input) {
+    const Extent a(output), b(input);
+    if (a.end <= b.begin || b.end <= a.begin) return false;
+    if (a.begin != b.begin || a.end != b.end || !is_contiguous(input))
+        invalid("got output %s that overlaps input %s, want them apart or the same", show(output).text, show(input).text);
+    return true;
+}
+
+void defer_outputs(const isobit_group &group, Plan &plan) {
+    for (Register &output : plan.registers) {
+        if (output.output < 0) continue;
+        const int32_t number = static_cast<int32_t>(&output - plan.registers.data());
+        for (int32_t i = 0; i < group.input_count; ++i) {
+            if (!lies_on(group.outputs[output.output], group.inputs[i])) continue;
+            bool is_written = false;
+            for (const Step &step : plan.steps) {
+                if (is_written && std::find(step.operands, step.operands + 3, i) != step.operands + 3) output.deferred = true;
+                is_written |= step.result == number;
+            }
+        }
+    }
+}
+
 Plan read_plan(const isobit_group &group) {
     Plan plan;
     plan.size = group.size, plan.columns = group.columns;
@@ -167,6 +206,7 @@ Plan read_plan(const isobit_group &group) {
         want_tensor(plan, group.outputs[r.output], r);
         if (!r.written) invalid("got output %d that no step writes", r.output);
     }
+    defer_outputs(group, plan);
     return plan;
 }
 
@@ -219,7 +259,7 @@ class Worker {
         int64_t bytes = 0;
         for (const Register &r : plan.registers) {
             offsets.push_back(bytes);
-            if (r.output < 0) bytes += (plan.count(r, plan.tile) * item_size(r.dtype) + line - 1) / line * line;
+            if (!r.is_direct()) bytes += (plan.count(r, plan.tile) * item_size(r.dtype) + line - 1) / line * line;
         }
         scratch_.reset(new char[bytes + line]);
         char *base = scratch_.get() + (line - reinterpret_cast<uintptr_t>(scratch_.get()) % line) % line;
@@ -235,13 +275,20 @@ class Worker {
             places_[i] = const_cast<char *>(static_cast<const char *>(readers_[i].read(plan_.count(plan_.registers[i], n))));
         for (size_t i = group_.input_count; i < plan_.registers.size(); ++i) {
             const Register &r = plan_.registers[i];
-            if (r.output >= 0)
-                places_[i] = data_of<char>(group_.outputs[r.output]) + plan_.count(r, at) * item_size(r.dtype);
+            if (r.is_direct()) places_[i] = place_in_output(r, at);
         }
         for (const Step &step : plan_.steps) run_step(step, n);
+        for (size_t i = group_.input_count; i < plan_.registers.size(); ++i) {
+            const Register &r = plan_.registers[i];
+            if (r.deferred) std::memcpy(place_in_output(r, at), places_[i], plan_.count(r, n) * item_size(r.dtype));
+        }
     }
 
   private:
+    char *place_in_output(const Register &r, int64_t at) const {
+        return data_of<char>(group_.outputs[r.output]) + plan_.count(r, at) * item_size(r.dtype);
+    }
+
     void run_step(const Step &step, int64_t n) {
         const Register &result = plan_.registers[step.result];
         char *to = places_[step.result];

@@ -1,0 +1,225 @@
+"""A program whose state stays where it is: every step overwrites it, and nothing is allocated after the first.
+
+Every value has its place before the first step: in the state's own memory where it replaces a slot that is read no
+more, else in an arena. So layout operators cost nothing, and a call is the same call in every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from engine import views
+from engine.arena import Block, aligned, allocate, places_of
+from engine.execute import Executor, constants_of
+from engine.fusion import ELEMENTWISE
+from engine.program import Program
+from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls
+from engine.views import View
+from kernels import spec
+from kernels.backends import Backend, load
+from kernels.spec import is_layout
+from kernels.types import NUMPY_DTYPE, Fault, TensorType
+
+Array = np.ndarray
+
+
+class Resident:
+    """Steps of a program on a state of its own."""
+
+    def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
+        self.program, self.backend, self.threads = program, load(backend), threads
+        schedule = fused_calls if self.backend.compile_group else single_calls
+        done = constant_layouts(program)
+        calls = [call for call in schedule(program, needed_nodes(program)) if call.members[0] not in done]
+        self._plan = _Plan(program, calls)
+        self._memory = _memory_of(program, self._plan, self.backend)
+        self._inputs = {v.name: self._memory[n].reshape(v.type.shape) for n, v in enumerate(program.inputs)}
+        self._runs = [run for call in calls if (run := self._run_of(call)) is not None]
+        self._metrics = [(output.name, self._array(output.value)) for output in program.outputs_of("metric")]
+        self._copies = self._last_copies()
+        self._frozen = {program.inputs[n].name: _shown(self._array(n)) for n in self._plan.slots if self._plan.stays(n)}
+
+    def load(self, state: Mapping[str, Array]) -> None:
+        """Takes a copy of a state."""
+        self._fill("state", state)
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """The state as it stands: arrays that the next step overwrites, not to be written to.
+
+        A slot that no step changes is the same object each time, any other a new one.
+        """
+        names = [value.name for value in self.program.inputs_of("state")]
+        return {name: self._frozen[name] if name in self._frozen else _shown(self._inputs[name]) for name in names}
+
+    def step(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """One step; gives the metrics.
+
+        values: the inputs other than the state, by name
+
+        A NodeFault where the program faults; the state is then the one before the step.
+        """
+        for role in ("batch", "schedule", "step", "seed", "micro_batch"):
+            self._fill(role, values)
+        try:
+            for run in self._runs:
+                run()
+        except Fault:
+            Executor(self.program, self.backend.name, self.threads).step(self._inputs)
+            raise
+        metrics = {name: array.copy() for name, array in self._metrics}
+        for to, value in [(to, value.copy() if is_state else value) for to, value, is_state in self._copies]:
+            np.copyto(to, value)
+        return metrics
+
+    def _fill(self, role: str, values: Mapping[str, Array]) -> None:
+        for value in self.program.inputs_of(role):
+            array, to = values.get(value.name), self._inputs[value.name]
+            if array is None or array.dtype != to.dtype or array.shape != to.shape:
+                got = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+                raise ValueError(f"step: input {value.name!r} is {got}, want {value.type}")
+            np.copyto(to, array)
+
+    def _array(self, value: int) -> Array:
+        """The value as a view of the memory that it lies in."""
+        return _seen(self._memory[self._plan.views[value].source], self._plan.views[value])
+
+    def _run_of(self, call: Call) -> Callable[[], object] | None:
+        """What a call does in every step; None for a layout operator that is a view."""
+        threads = self.threads
+        if is_layout(node_of(self.program, call.members[0]).op) and not self._plan.is_copy(call.members[0]):
+            return None
+        operands, results = ([self._array(v) for v in values] for values in (call.reads, call.writes))
+        if call.group is not None:
+            assert self.backend.compile_group is not None, "groups are scheduled for backends that compile them"
+            return partial(self.backend.compile_group(call.group), operands, threads, results)
+        node = node_of(self.program, call.members[0])
+        if self.backend.prepare is not None:
+            types = [self.program.types[operand] for operand in node.operands]
+            return partial(self.backend.prepare(node.op, types, node.attributes), operands, threads, results[0])
+        run, op, attributes, result = self.backend.run, node.op, node.attributes, results[0]
+        return lambda: np.copyto(result, run(op, operands, attributes, threads=threads))
+
+    def _last_copies(self) -> list[tuple[Array, Array, bool]]:
+        """(slot, its next content, whether that lies in a slot) for the slots that no call overwrites."""
+        copies = []
+        for number, output in self._plan.slots.items():
+            if self._plan.in_place.get(output) != number and not self._plan.stays(number):
+                view = self._plan.views[output]
+                to = self._memory[number].reshape(self.program.types[number].shape)
+                copies.append((to, self._array(output), view.source < self.program.first_constant))
+        return copies
+
+
+class _Plan:
+    """Where values lie: the view of its source that each value is, and which results overwrite a slot.
+
+    slots:    number of a state input -> its next content
+    in_place: value -> the state input whose memory it is written to
+    """
+
+    def __init__(self, program: Program, calls: Sequence[Call]) -> None:
+        self.program, self.calls, self.types = program, calls, program.types
+        numbers = {value.name: number for number, value in enumerate(program.inputs)}
+        self.slots = {numbers[output.name]: output.value for output in program.outputs_of("state")}
+        self.views = self._views()
+        self.first, self.last = self._lives()
+        self.in_place: dict[int, int] = {}
+        safe = self._first_safe_call()
+        for number, output in self.slots.items():
+            if output not in self.in_place and self._fits_in_place(number, output, safe):
+                self.in_place[output] = number
+
+    def is_copy(self, value: int) -> bool:
+        """Whether a layout operator's value has memory of its own, as no strides give it."""
+        return self.views[value].source == value
+
+    def stays(self, number: int) -> bool:
+        """Whether a slot's next content is the slot as it is."""
+        view = self.views[self.slots[number]]
+        return view.source == number and views.is_flat(view, self.types[number].size)
+
+    def _views(self) -> dict[int, View]:
+        seen = {n: views.whole(n, type_.shape) for n, type_ in enumerate(self.types)}
+        for number, node in self.program.numbered_nodes():
+            if is_layout(node.op) and self.types[number].size:
+                seen[number] = views.follow(seen[node.operands[0]], node.op, node.attributes) or seen[number]
+        return seen
+
+    def _lives(self) -> tuple[dict[int, int], dict[int, int]]:
+        """The calls that write and last read each source; what an output needs lives to the end."""
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for place, call in enumerate(self.calls):
+            if self._computes(call):
+                last.update((self.views[value].source, place) for value in (*call.reads, *call.writes))
+                first.update((value, place) for value in call.writes)
+        last.update((self.views[output.value].source, len(self.calls)) for output in self.program.outputs)
+        return first, last
+
+    def _computes(self, call: Call) -> bool:
+        return not is_layout(node_of(self.program, call.members[0]).op) or self.is_copy(call.members[0])
+
+    def _first_safe_call(self) -> int:
+        """The first call after which none can fault: a fault must find the state as it was."""
+        faulting = [
+            place
+            for place, call in enumerate(self.calls)
+            if any(spec.OPERATORS[node_of(self.program, member).op].can_fault for member in call.members)
+        ]
+        return max(faulting, default=-1) + 1
+
+    def _fits_in_place(self, number: int, output: int, safe: int) -> bool:
+        """Whether a slot is read no more once its next content is written, or element by element as it is."""
+        place, until = self.first.get(output, -1), self.last.get(number, -1)
+        if place < safe or until > place:
+            return False
+        call = self.calls[place]
+        is_elementwise = call.group is not None or node_of(self.program, output).op in ELEMENTWISE
+        reads = [self.views[value] for value in call.reads if self.views[value].source == number]
+        size = self.types[number].size
+        return not reads or (is_elementwise and all(views.is_flat(view, size) for view in reads))
+
+    def own(self) -> list[tuple[int, Block]]:
+        """The values that need memory of the arena, and for how long."""
+        return [
+            (value, Block(self.types[value].bytes, place, self.last[value]))
+            for value, place in self.first.items()
+            if value not in self.in_place
+        ]
+
+
+def _memory_of(program: Program, plan: _Plan, backend: Backend) -> dict[int, Array]:
+    """Source -> its elements in row-major order."""
+    memory: dict[int, Array] = {n: _flat(allocate(v.type.bytes), v.type) for n, v in enumerate(program.inputs)}
+    for number, constant in enumerate(constants_of(program, backend), start=program.first_constant):
+        if constant is not None and plan.views[number].source == number:
+            memory[number] = np.ascontiguousarray(constant).reshape(-1)
+    own = plan.own()
+    places, size = places_of([block for _, block in own])
+    arena = allocate(size)
+    for (value, block), place in zip(own, places, strict=True):
+        memory[value] = _flat(arena[place : place + aligned(block.size)], program.types[value])
+    memory.update((value, memory[number]) for value, number in plan.in_place.items())
+    return memory
+
+
+def _shown(array: Array) -> Array:
+    shown = array.view()
+    shown.flags.writeable = False
+    return shown
+
+
+def _flat(memory: Array, type_: TensorType) -> Array:
+    return memory[: type_.bytes].view(NUMPY_DTYPE[type_.dtype])
+
+
+def _seen(memory: Array, view: View) -> Array:
+    item = memory.dtype.itemsize
+    strides = tuple(item * stride for stride in view.strides)
+    array = np.ndarray(view.shape, memory.dtype, memory, item * view.offset, strides)
+    array.flags.writeable = memory.flags.writeable
+    return array
