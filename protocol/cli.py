@@ -10,9 +10,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from engine.files import write_file
+from engine.job import open_job
+from engine.replay import Difference, check
 from engine.run import RunFolder
 from kernels import backends
 from protocol import show
+from protocol.claim_file import check_claim, claim_from_bytes, claim_of
 from protocol.progress import ProgressLine
 
 Commands = argparse._SubParsersAction  # of argparse, which has no public name for it
@@ -51,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_resume(commands)
     _add_check(commands)
+    _add_claim(commands)
     _add_measure(commands)
     _add_show(commands)
     _add_export(commands)
+    _add_outputs(commands)
     _add_dispute(commands)
     _add_selftest(commands)
     return parser
@@ -210,12 +216,11 @@ def _add_advance(parser: argparse.ArgumentParser) -> None:
 
 
 def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
-    from engine.job import open_job
     from engine.memory import estimate
     from engine.train import train
 
     opened = open_job(job, options.backend, options.threads)
-    print(f"memory: {estimate(opened, options.backend)}", file=sys.stderr)
+    print(f"memory: {estimate(opened, options.backend)}")
     with ProgressLine() as line:
         end = train(opened, run, options.backend, options.threads, options.until, options.checkpoint_every, line)
     step, root = max(RunFolder(run).roots().items())
@@ -224,27 +229,50 @@ def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
 
 
 def _add_check(commands: Commands) -> None:
-    parser = _command(commands, "check", _check, "Runs a range of steps again and compares every root with the run's.")
-    parser.add_argument("run", type=Path, help="the run folder to check")
+    parser = _command(commands, "check", _check, "Runs steps again and compares every root with a run's or a claim's.")
+    parser.add_argument("run", type=Path, help="a run folder, or a claim file")
+    parser.add_argument("--job", type=Path, help="the job folder (default: the one that the run began from)")
     parser.add_argument("--first", type=_natural, default=0, help="the number of steps to begin after (default: 0)")
-    parser.add_argument("--last", type=_natural, help="the number of steps to end after (default: all of the run's)")
+    parser.add_argument("--last", type=_natural, help="the number of steps to end after (default: all)")
     _add_machine(parser)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from engine.replay import check
-
-    run = RunFolder(options.run)
-    last = max(run.roots(), default=0) if options.last is None else options.last
-    found = check(run.job_folder, options.run, options.first, last, options.backend, options.threads)
+    last, found = _check_claim(options) if options.run.is_file() else _check_run(options)
     if found is None:
         print(f"equal: every state root from step {options.first} to {last} on {options.backend}")
         return 0
-    print(f"different: after step {found.step} the run's root is {found.want.hex()}, a replay's {found.got.hex()}")
+    print(f"different: after step {found.step} the root is {found.want.hex()}, a replay's {found.got.hex()}")
     return DIFFERENT
 
 
-# measure
+def _check_run(options: argparse.Namespace) -> tuple[int, Difference | None]:
+    run = RunFolder(options.run)
+    job = run.job_folder if options.job is None else options.job
+    last = max(run.roots(), default=0) if options.last is None else options.last
+    return last, check(job, options.run, options.first, last, options.backend, options.threads)
+
+
+def _check_claim(options: argparse.Namespace) -> tuple[int, Difference | None]:
+    if options.job is None or options.first:
+        raise ValueError("check: a claim file needs --job, and is checked from step 0")
+    claim = claim_from_bytes(options.run.read_bytes(), str(options.run))
+    job = open_job(options.job, options.backend, options.threads)
+    last = claim.steps[-1] if options.last is None else options.last
+    return last, check_claim(job, claim, last, options.backend, options.threads)
+
+
+def _add_claim(commands: Commands) -> None:
+    parser = _command(commands, "claim", _claim, "Writes what a run claims as one file: every committed state root.")
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+
+
+def _claim(options: argparse.Namespace) -> int:
+    claim = claim_of(RunFolder(options.run))
+    write_file(options.output, claim.to_bytes())
+    print(f"claim of {len(claim.roots)} state roots, root {claim.root.hex()}")
+    return 0
 
 
 def _add_measure(commands: Commands) -> None:
@@ -260,7 +288,6 @@ def _add_measure(commands: Commands) -> None:
 
 def _measure(options: argparse.Namespace) -> int:
     from engine.interval import SHARE, measure
-    from engine.job import open_job
     from engine.memory import available, estimate, require_fits, size_text
 
     job = open_job(options.job, options.backend, options.threads)
@@ -297,7 +324,6 @@ def _add_export(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     from engine.files import write_arrays
-    from engine.job import open_job
     from engine.run import open_run, read_state
 
     job = open_job(RunFolder(options.run).job_folder)
@@ -308,6 +334,33 @@ def _export(options: argparse.Namespace) -> int:
         raise ValueError(f"export: the run has no checkpoint {step}, want one of {', '.join(map(str, steps))}")
     write_arrays(options.output, read_state(job, run, step))
     print(f"wrote the state after {step} steps to {options.output}")
+    return 0
+
+
+# outputs
+
+
+def _add_outputs(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "outputs",
+        _outputs,
+        "Writes what a finished run of a job without a gradient gave, in the order of the records.",
+    )
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the safetensors file to write")
+    _add_machine(parser)
+
+
+def _outputs(options: argparse.Namespace) -> int:
+    from engine.job import open_job
+    from engine.outputs import write_outputs
+    from engine.run import open_run
+
+    job = open_job(RunFolder(options.run).job_folder, options.backend, options.threads)
+    run = open_run(options.run, job)
+    records = write_outputs(job, run, options.output, options.backend, options.threads)
+    print(f"wrote the outputs of {records} records to {options.output}")
     return 0
 
 

@@ -10,6 +10,7 @@ from engine.job import JobFolder, job_from_bytes, open_job
 from engine.program import to_text
 from engine.run import RunFolder
 from engine.store import Checkpoint, checkpoint_from_bytes
+from protocol.claim_file import claim_from_bytes
 
 MOST_SHOWN = 2**30
 
@@ -38,6 +39,8 @@ def file_text(data: bytes, what: str) -> str:
         return to_text(program_from_bytes(data))
     if kind.startswith("isobit-checkpoint-"):
         return checkpoint_text(checkpoint_from_bytes(data, what))
+    if kind.startswith("isobit-claim-"):
+        return str(claim_from_bytes(data, what))
     if kind.startswith("isobit-job-"):
         return f"job {job_from_bytes(data).id.hex()}\n{lines_of(content)}"
     return lines_of(content)

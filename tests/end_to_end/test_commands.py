@@ -93,11 +93,26 @@ def test_show_knows_a_job_a_run_a_program_and_a_checkpoint(job: Path, run: Path)
     assert "steps: 12" in isobit("show", job / "job.cbor")
 
 
+def test_a_claim_is_a_file_that_others_check(job: Path, run: Path, tmp_path: Path) -> None:
+    isobit("claim", run, "-o", tmp_path / "claim.cbor")
+    assert "claim of steps 0 to 12" in isobit("show", tmp_path / "claim.cbor")
+    assert "equal" in isobit("check", tmp_path / "claim.cbor", "--job", job, "--threads", 1)
+    altered = bytearray((tmp_path / "claim.cbor").read_bytes())
+    altered[altered.index(RunFolder(run).roots()[5]) + 1] ^= 1
+    (tmp_path / "claim.cbor").write_bytes(altered)
+    assert "after step 5 " in isobit("check", tmp_path / "claim.cbor", "--job", job, "--threads", 1, code=1)
+    assert "--job" in isobit("check", tmp_path / "claim.cbor", code=2)
+    (tmp_path / "claim.cbor").write_bytes(altered[:-1])
+    assert "canonical" in isobit("show", tmp_path / "claim.cbor", code=2)
+
+
 def test_a_dispute_of_equal_runs_has_nothing_to_decide(run: Path, job: Path) -> None:
     assert "nothing to dispute" in isobit("dispute", run, job.parent / "run", "--threads", 1)
 
 
-@pytest.mark.parametrize("name", ["trace", "train", "resume", "check", "show", "export", "dispute", "selftest", "demo"])
+@pytest.mark.parametrize(
+    "name", ["trace", "train", "resume", "check", "show", "export", "claim", "dispute", "selftest", "demo"]
+)
 def test_every_command_explains_itself(name: str) -> None:
     assert f"usage: isobit {name}" in isobit(name, "--help")
 
@@ -196,3 +211,24 @@ def test_images_lists_the_classes(tmp_path: Path) -> None:
     printed = isobit("images", tmp_path / "in", "-o", tmp_path / "out.safetensors", "--size", 4)
     assert printed.splitlines() == ["0  cat  1 images", "1  dog  1 images"]
     assert load_file(tmp_path / "out.safetensors")["image"].shape == (2, 3, 4, 4)
+
+
+MAP = """
+import numpy as np, torch
+model = torch.nn.Identity()
+def outputs(model, batch):
+    return {"scaled": batch["x"].float() / 255}
+data = {"x": np.arange(60, dtype=np.uint8).reshape(10, 6)}
+batch_size = 4
+"""
+
+
+def test_a_job_that_maps_ends_in_a_file_of_rows(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(MAP)
+    isobit("trace", tmp_path / "job.py", "-o", tmp_path / "job")
+    isobit("train", tmp_path / "job", "-o", tmp_path / "run", "--until", 2)
+    assert "has done 2 of 3 steps" in isobit("outputs", tmp_path / "run", "-o", tmp_path / "rows", code=2)
+    isobit("resume", tmp_path / "run")
+    isobit("outputs", tmp_path / "run", "-o", tmp_path / "rows")
+    scaled = np.arange(60, dtype=np.float32).reshape(10, 6) / np.float32(255)
+    assert load_file(tmp_path / "rows")["scaled"].tobytes() == scaled.tobytes()
