@@ -16,6 +16,7 @@ from engine.encoding import from_canonical, program_from_bytes, program_hash, pr
 from engine.files import map_arrays, read_file, write_arrays, write_file, write_folder
 from engine.merkle import HASH_SIZE
 from engine.order import MAX_EPOCHS
+from engine.outputs import require_mapping
 from engine.program import RESERVED_SLOTS, SCALAR_INT64, Program, verify
 from engine.state import Slot, StateHasher, commit, require_canonical
 from engine.store import Checkpoint, Store
@@ -198,6 +199,7 @@ def write_job(
         manifest = Checkpoint(job.id, 0, start.slots, start.chunks)
         unfrozen = JobFolder(Path(folder), job, program, dataset, schedule, manifest)
         job = replace(job, interval=_measured_interval(unfrozen, state, backend, threads))
+    require_mapping(program, job)
 
     def fill(path: Path) -> None:
         write_file(path / "program.cbor", program_to_bytes(program))
@@ -242,6 +244,7 @@ def open_job(folder: str | Path, backend: str = "native", threads: int = 1) -> J
     program = program_from_bytes(read_file(folder / "program.cbor", "job"))
     _require_equal("program.cbor", program_hash(program), job.program)
     _require_metrics(program)
+    require_mapping(program, job)
     dataset = _open_dataset(folder, job, backend, threads)
     _require_batch(program, dataset, job.batch_size)
     schedule = _require_types(

@@ -17,6 +17,7 @@ from engine.data import Windows
 from engine.program import Program
 from engine.tracing.errors import TraceError
 from engine.tracing.job_file import JobFile, read
+from engine.tracing.mapping import map_program
 from engine.tracing.step import Step
 
 Array = np.ndarray
@@ -52,15 +53,22 @@ def trace_job(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None 
 
 def trace(job: JobFile) -> TracedJob:
     """The traced job of checked names."""
-    step = Step(job)
-    program = step.program()
+    program, start_state, schedule = _traced(job)
     return TracedJob(
         program=program,
-        start_state=step.start,
+        start_state=start_state,
         fields=job.fields,
-        schedule=step.schedule,
+        schedule=schedule,
         seed=job.seed,
         steps=job.steps,
         batch_size=job.batch_size,
         interval=job.interval,
     )
+
+
+def _traced(job: JobFile) -> tuple[Program, dict[str, Array], dict[str, Array]]:
+    """The program, the start state and the numbers per step."""
+    if job.outputs is not None:
+        return *map_program(job.model, job.outputs, job.batch(job.batch_size), job.width), {}
+    step = Step(job)
+    return step.program(), step.start, step.schedule

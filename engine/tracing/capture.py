@@ -80,7 +80,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
 
     key = torch.zeros(3, dtype=torch.int64)
     flat = [*(p.detach() for p in parameters.values()), *buffers.values(), *batch.values(), key]
-    graph = _without_mutation(_graph(step, flat), flat)
+    graph = without_mutation(graph_of(step, flat), flat)
     inputs = (*parameters, *buffers, *batch, RANDOM_KEY)
     return Captured(graph, inputs, seen["metrics"], seen["gradients"], tuple(buffers))
 
@@ -135,7 +135,8 @@ def _gradients(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: gradient for name, gradient in zip(trained, found, strict=True) if gradient is not None}
 
 
-def _graph(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModule:
+def graph_of(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModule:
+    """What a function of tensors does, on tensors without values; a TraceError that names the user's line."""
     try:
         with preserve_node_meta():
             return make_fx(step, tracing_mode="fake")(*flat)
@@ -143,7 +144,9 @@ def _graph(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModule
         raise _refusal(error) from error
 
 
-def _without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.fx.GraphModule:
+def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.fx.GraphModule:
+    """The same graph in operators that change nothing."""
+
     def run(*args: Tensor) -> Any:
         return torch.fx.Interpreter(graph).run(*args)
 

@@ -21,6 +21,8 @@ from engine.tracing.errors import TraceError
 
 Array = np.ndarray
 REQUIRED = ("model", "loss", "optimizer", "data", "batch_size", "steps")
+REQUIRED_OF_MAP = ("model", "outputs", "data", "batch_size")
+OF_TRAINING = ("loss", "optimizer", "learning_rate", "clip_norm", "clip_value", "micro_batches", "interval")
 OPTIONAL = {
     "seed": 0,
     "learning_rate": None,
@@ -41,9 +43,11 @@ class JobFile:
 
     fields:        name -> rows [N, ...] or windows over a stream
     learning_rate: (step) -> a number, or one per parameter group; None: the optimizer's own
+    outputs:       (model, batch) -> name -> rows, of a job without a gradient; None: a training job
     """
 
     model: torch.nn.Module
+    outputs: Any
     loss: Any
     optimizer: Any
     fields: dict[str, Array | Windows]
@@ -74,13 +78,19 @@ def read(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = Non
     overrides: names that a file finds already set when it starts, such as `text_file`
     """
     names = vars(job) if isinstance(job, ModuleType) else _execute(Path(job), overrides or {})
-    missing = [name for name in REQUIRED if name not in names]
+    maps = "outputs" in names
+    required = REQUIRED_OF_MAP if maps else REQUIRED
+    missing = [name for name in required if name not in names]
     if missing:
-        raise TraceError(f"job file: got no {', '.join(missing)}, want {', '.join(REQUIRED)}")
-    values = {name: names[name] for name in REQUIRED} | {n: names.get(n, value) for n, value in OPTIONAL.items()}
-    _check(values)
+        raise TraceError(f"job file: got no {', '.join(missing)}, want {', '.join(required)}")
+    values: dict[str, Any] = {name: names.get(name) for name in (*REQUIRED, "outputs")}
+    values |= {name: names.get(name, value) for name, value in OPTIONAL.items()}
     beside = Path(str(names.get("__file__") or ".")).resolve().parent
     fields = _fields(values.pop("data"), values.pop("window"), values.pop("window_stride"), beside)
+    if maps:
+        _check_map(names)
+        values["steps"] = values["steps"] or -(-_records(fields) // values["batch_size"])
+    _check(values)
     return JobFile(fields=fields, **values)
 
 
@@ -111,8 +121,41 @@ def _line_in(path: Path, error: Exception) -> str:
     return f":{lines[-1]}" if lines else ""
 
 
+def _records(fields: Mapping[str, Array | Windows]) -> int:
+    field = next(iter(fields.values()))
+    if isinstance(field, Windows):
+        return (field.stream.size - field.length) // field.stride + 1
+    return int(field.shape[0])
+
+
+def _check_map(names: Mapping[str, Any]) -> None:
+    surplus = [name for name in OF_TRAINING if name in names]
+    if surplus:
+        raise TraceError(
+            f"job file: got outputs and {', '.join(surplus)}, want either a job that trains or one that maps"
+        )
+    _require("outputs", names["outputs"], callable(names["outputs"]), "outputs(model, batch) -> a dict of tensors")
+    size = names["batch_size"]
+    _require("batch_size", size, type(size) is int and size > 0, "a positive int")
+
+
 def _check(values: Mapping[str, Any]) -> None:
     _require("model", values["model"], isinstance(values["model"], torch.nn.Module), "a torch.nn.Module")
+    if values["outputs"] is None:
+        _check_training(values)
+    for name in ("batch_size", "steps", "micro_batches", "interval"):
+        if name == "interval" and values[name] == "auto":
+            continue
+        _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
+    _require(
+        "seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1"
+    )
+    B, m = values["batch_size"], values["micro_batches"]
+    if B % m or m > 2**16:
+        raise TraceError(f"job file: got {m} micro_batches of a batch_size of {B}, want a divisor, at most {2**16}")
+
+
+def _check_training(values: Mapping[str, Any]) -> None:
     _require("loss", values["loss"], callable(values["loss"]), "loss(model, batch) -> a tensor of rank 0")
     optimizer = values["optimizer"]
     _require(
@@ -123,13 +166,6 @@ def _check(values: Mapping[str, Any]) -> None:
     )
     stepped = any(float(state.get("step", 1)) > 0 for state in optimizer.state.values())
     _require("optimizer", optimizer, not stepped, "one that has not stepped yet")
-    for name in ("batch_size", "steps", "micro_batches", "interval"):
-        if name == "interval" and values[name] == "auto":
-            continue
-        _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
-    _require(
-        "seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1"
-    )
     for name in ("clip_norm", "clip_value"):
         value = values[name]
         _require(
@@ -137,9 +173,6 @@ def _check(values: Mapping[str, Any]) -> None:
         )
     rate = values["learning_rate"]
     _require("learning_rate", rate, rate is None or callable(rate), "learning_rate(step) -> a number")
-    B, m = values["batch_size"], values["micro_batches"]
-    if B % m or m > 2**16:
-        raise TraceError(f"job file: got {m} micro_batches of a batch_size of {B}, want a divisor, at most {2**16}")
 
 
 def _require(name: str, value: Any, right: bool, wanted: str) -> None:

@@ -61,9 +61,7 @@ class Step:
         return self.builder.program([*outputs, *((name, "metric", v) for name, v in self.metrics.items())])
 
     def _state(self, name: str, tensor: torch.Tensor) -> Value:
-        if tensor.dtype not in DTYPES or (DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32):
-            raise TraceError(f"trace: {name} is {tensor.dtype}, want float32, int64, int32 or bool; call model.float()")
-        return self._slot(name, tensor.detach().cpu().numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]]))
+        return self._slot(name, state_array(name, tensor))
 
     def _slot(self, name: str, array: Array) -> Value:
         dtype = next(dtype for dtype, numpy in NUMPY_DTYPE.items() if numpy == array.dtype)
@@ -134,6 +132,13 @@ class Step:
         after, slots = rule.update(self.builder, options, numbers, slots, p, g)
         self.next[f"parameter.{name}"] = after
         self.next |= {f"optimizer.{name}.{slot}": value for slot, value in slots.items()}
+
+
+def state_array(name: str, tensor: torch.Tensor) -> Array:
+    """The array of a parameter or buffer."""
+    if tensor.dtype not in DTYPES or (DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32):
+        raise TraceError(f"trace: {name} is {tensor.dtype}, want float32, int64, int32 or bool; call model.float()")
+    return tensor.detach().cpu().numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]])
 
 
 def _require_mode(model: torch.nn.Module) -> None:
