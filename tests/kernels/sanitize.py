@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CALLS = ("tests/kernels/test_c_abi.py", "tests/kernels/test_c_threads.py")
+CALLS = tuple(f"tests/kernels/test_c_{what}.py" for what in ("abi", "threads", "groups"))
 # Drawn operands need no threads of their own, and would take long under the thread sanitizer.
-TESTS = {"address": (*CALLS, "tests/kernels/test_fuzz.py", "tests/kernels/test_c_groups.py"), "thread": CALLS}
+TESTS = {"address": (*CALLS, "tests/kernels/test_fuzz.py"), "thread": CALLS}
+ISAS = ("plain", "avx2", "avx512", "neon")
 RUNTIMES = {"address": "libasan.so", "thread": "libtsan.so"}
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter leaks on purpose at its end
@@ -43,11 +44,29 @@ def compiler_file(name: str) -> str:
 
 
 def run(name: str) -> int:
-    """Builds one library and tests it: the status of pytest."""
+    """Builds one library and tests it with each instruction set of the processor: the worst status of pytest."""
     build = [sys.executable, "setup.py", "build_ext"]
     subprocess.run(build, cwd=ROOT, env={**os.environ, "ISOBIT_SANITIZE": name}, check=True)
     tests = [sys.executable, "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", *TESTS[name]]
-    return subprocess.run(tests, cwd=ROOT, env=environment(name)).returncode
+    worst = 0
+    for isa in instruction_sets(name):
+        print(f"sanitize: {name}, {isa}", flush=True)
+        status = subprocess.run(tests, cwd=ROOT, env={**environment(name), "ISOBIT_ISA": isa}).returncode
+        worst = max(worst, abs(status))
+    return worst
+
+
+def instruction_sets(name: str) -> list[str]:
+    """Those of the library that this processor has."""
+    ask = "from tests.kernels.c_abi import Library, library_path as path; print(bool(Library(path()).c.isobit_isa()))"
+    found = []
+    for isa in ISAS:
+        watched = {**environment(name), "ISOBIT_ISA": isa}
+        done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=watched, capture_output=True, text=True)
+        if done.stdout.strip() not in ("True", "False"):
+            raise SystemExit(f"sanitize: the {name} library did not load: {done.stderr}")
+        found += [isa] * (done.stdout.strip() == "True")
+    return found
 
 
 def main(names: list[str]) -> int:

@@ -27,9 +27,11 @@ def library() -> Library:
 class Drawn:
     """A random group over [R, C] elements, and what each of its registers holds by the definitions."""
 
-    def __init__(self, library: Library, seed: int) -> None:
+    unary: tuple[str, ...] = UNARY
+
+    def __init__(self, library: Library, seed: int, shape: tuple[int, int] | None = None) -> None:
         self.library, self.rng = library, np.random.default_rng(seed)
-        self.shape = int(self.rng.integers(1, 40)), int(self.rng.integers(1, 90))
+        self.shape = shape or (int(self.rng.integers(1, 40)), int(self.rng.integers(1, 90)))
         self.values = [self.numbers(*shape) for shape in (self.shape, self.shape, self.shape[:1])]
         self.inputs = len(self.values)
         self.steps: list[list[int]] = []
@@ -46,7 +48,7 @@ class Drawn:
     def add(self) -> None:
         kind, rank = int(self.rng.integers(5)), int(self.rng.integers(1, 3))
         if kind == 0:
-            self.step(str(self.rng.choice(UNARY)), self.pick(rank))
+            self.step(str(self.rng.choice(self.unary)), self.pick(rank))
         elif kind == 1:
             self.step(str(self.rng.choice(BINARY)), self.pick(rank), self.pick(rank))
         elif kind == 2:
@@ -91,6 +93,33 @@ def test_a_group_gives_the_bytes_of_its_members(library: Library, seed: int) -> 
     assert drawn.call(drawn.code(), outputs, 1 + seed % 3) == ("ok", "")
     for got, wanted in zip(outputs, drawn.values[drawn.inputs :], strict=True):
         assert got.tobytes() == wanted.tobytes()
+
+
+class Large(Drawn):
+    """Without functions, whose definition is slow."""
+
+    unary = ("neg", "abs", "floor")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_over_many_threads_gives_the_bytes_of_one(library: Library, seed: int) -> None:
+    drawn = Large(library, seed, (531, 801))
+    one, many = drawn.results(), drawn.results()
+    assert drawn.call(drawn.code(), one, 1) == drawn.call(drawn.code(), many, 4) == ("ok", "")
+    assert [x.tobytes() for x in one] == [x.tobytes() for x in many]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_group_may_write_over_an_input(library: Library, at: int, threads: int) -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 700, 300)).astype(np.float32)
+    add, mul = (library.c.isobit_operator_index(name) for name in (b"add", b"mul"))
+    code = [4, *(FLOAT, 0) * 4, 2, 3, add, 2, 0, 1, NONE, mul, 3, 2, at, NONE]
+    total, product = x + y, (x + y) * (x, y)[at]
+    inputs, other = [x.copy(), y.copy()], np.empty_like(x)
+    outputs = [inputs[at], other]
+    assert library.call_group(inputs, outputs, code, x.size, 0, threads) == ("ok", "")
+    assert outputs[0].tobytes() == total.tobytes() and other.tobytes() == product.tobytes()
 
 
 def test_no_altered_code_crashes(library: Library) -> None:
