@@ -49,7 +49,7 @@ void multiply_matrices(const Problem &problem) {
     const int threads = static_cast<int>(std::clamp(static_cast<double>(M) * N * K / WORK_OF_A_THREAD, 1.0, static_cast<double>(problem.threads)));
     // Few rows or few columns: the other operand is not worth packing.
     const bool few_rows = M <= N;
-    if (std::min(M, N) <= MOST_FEW && K >= 2 * LANES) {
+    if (std::min(M, N) <= MOST_FEW && K >= 2 * LANES && K <= LONGEST_FEW) {
         const View a_lines = as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy);
         const View b_lines = as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy);
         few_rows ? multiply_few(b_lines, a_lines, problem.range, problem.out, 1, N, threads)

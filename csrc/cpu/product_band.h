@@ -1,0 +1,113 @@
+// Products of many lines that lie side by side with few: rows of the band are streamed twice, for maxima and to multiply.
+#pragma once
+
+#include "product_few_sums.h"
+
+namespace isobit::ISOBIT_ISA {
+
+constexpr int64_t BAND = 4096;  // lines: their sums with one of the few stay in L1 or L2
+constexpr int BAND_PAIRS = 4;   // rows are taken 8 at a time: sums are loaded and stored once for 4 terms
+
+// The scales and sums of a band; sums: [plane][few][low, high][pitch].
+struct Band {
+    int64_t pitch;
+    Scales scales;
+    int32_t *largest, *sums;
+
+    template <int FEW>
+    static Band in(Scratch &scratch, int64_t lines, int planes) {
+        Band band{};
+        band.pitch = (lines + LANES - 1) / LANES * LANES;
+        int32_t *at = scratch.get<int32_t>(band.pitch * (6 + 2 * FEW * planes));
+        band.scales.down = reinterpret_cast<double *>(at);
+        band.scales.up[0] = reinterpret_cast<float *>(at += 2 * band.pitch);
+        band.scales.up[1] = band.scales.up[0] + band.pitch;
+        band.scales.moderate_down = band.scales.up[1] + band.pitch;
+        band.largest = at + 3 * band.pitch;
+        band.sums = band.largest + band.pitch;
+        std::memset(band.largest, 0, band.pitch * (1 + 2 * FEW * planes) * sizeof(int32_t));
+        return band;
+    }
+};
+
+static inline void scan_band(const View &view, int32_t *largest) {
+    const float *x = view.x;
+    const auto take = [](int32_t *to, Floats a, Floats b, Floats c, Floats d) __attribute__((always_inline)) {
+        const Ints ab = maximum(magnitudes(a), magnitudes(b)), cd = maximum(magnitudes(c), magnitudes(d));
+        store(to, maximum(load(to), maximum(ab, cd)));
+    };
+    for (int64_t k = 0; k < view.K; k += 4) {
+        const float *row[4];
+        for (int64_t r = 0; r < 4; ++r) row[r] = x + std::min(k + r, view.K - 1) * view.k_stride;
+        int64_t i = 0;
+        for (; i + LANES <= view.lines; i += LANES)
+            take(largest + i, load(row[0] + i), load(row[1] + i), load(row[2] + i), load(row[3] + i));
+        const int rest = static_cast<int>(view.lines - i);
+        if (rest) take(largest + i, load_some(row[0] + i, rest), load_some(row[1] + i, rest), load_some(row[2] + i, rest),
+                       load_some(row[3] + i, rest));
+    }
+}
+
+// Adds the terms of COUNT rows from k on: an even number of rows, or the last one. Exact: by FewLines.interval, low stays
+// within int32 between two spills, and high does as in FewSums.
+template <bool WIDE, int FEW, int COUNT>
+static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, const Band &band, bool spills) {
+    constexpr int PLANES = WIDE ? 3 : 1, PAIRS = (COUNT + 1) / 2;
+    const float *x = view.x + k * view.k_stride;
+    const Ints upper = broadcast(0x10000), mask = broadcast(0xffff);
+    const auto take = [&](int64_t i, const auto &read) __attribute__((always_inline)) {
+        const Floats up0 = load(band.scales.up[0] + i), up1 = load(band.scales.up[1] + i);
+        Ints pairs[PLANES][PAIRS];
+        for (int p = 0; p < PAIRS; ++p) {
+            const Ints q = quantised(read(x + 2 * p * view.k_stride + i), up0, up1);
+            const Ints r = COUNT > 1 ? quantised(read(x + (2 * p + 1) * view.k_stride + i), up0, up1) : zero();
+            for (int plane = 0; plane < PLANES; ++plane) pairs[plane][p] = pair(digit<WIDE>(q, plane), digit<WIDE>(r, plane));
+        }
+        for (int plane = 0; plane < PLANES; ++plane)
+            for (int f = 0; f < FEW; ++f) {
+                int32_t *to = band.sums + 2 * (plane * FEW + f) * band.pitch + i;
+                const int32_t *line = few.line(plane, FEW, f) + k / 2;
+                Ints low = load(to);
+                for (int p = 0; p < PAIRS; ++p) low = dot(low, pairs[plane][p], broadcast(line[p]));
+                if (spills) {
+                    store(to + band.pitch, dot(load(to + band.pitch), low, upper));
+                    low = bit_and(low, mask);
+                }
+                store(to, low);
+            }
+    };
+    int64_t i = 0;
+    for (; i + LANES <= view.lines; i += LANES) take(i, [](const float *p) __attribute__((always_inline)) { return load(p); });
+    const int rest = static_cast<int>(view.lines - i);
+    if (rest) take(i, [rest](const float *p) __attribute__((always_inline)) { return load_some(p, rest); });
+}
+
+template <bool WIDE, int FEW>
+static void multiply_band(const View &view, const Range &range, const FewLines &few, int used, float *out, int64_t line_step,
+                          int64_t step) {
+    static thread_local Scratch scratch;
+    Band band = Band::in<FEW>(scratch, view.lines, WIDE ? 3 : 1);
+    scan_band(view, band.largest);
+    for (int64_t i = 0; i < band.pitch; ++i) band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
+    int64_t k = 0, since = 0;
+    for (; k + 2 * BAND_PAIRS <= view.K; k += 2 * BAND_PAIRS) {
+        const bool spills = (since += BAND_PAIRS) == few.interval;
+        add_rows_of_band<WIDE, FEW, 2 * BAND_PAIRS>(view, k, few, band, spills);
+        if (spills) since = 0;
+    }
+    for (; k + 2 <= view.K; k += 2) add_rows_of_band<WIDE, FEW, 2>(view, k, few, band, false);
+    if (k < view.K) add_rows_of_band<WIDE, FEW, 1>(view, k, few, band, false);
+    for (int f = 0; f < used; ++f)
+        for (int64_t i = 0; i < view.lines; ++i) {
+            uint64_t sums[3] = {};
+            for (int plane = 0; plane < (WIDE ? 3 : 1); ++plane) {
+                const int32_t *low = band.sums + 2 * (plane * FEW + f) * band.pitch + i;
+                sums[plane] = (static_cast<uint64_t>(static_cast<int64_t>(low[band.pitch])) << 16) +
+                              static_cast<uint64_t>(static_cast<int64_t>(low[0]));
+            }
+            out[i * line_step + f * step] = rounded_sum(FewSums<WIDE, FEW>::joined(sums), band.scales.down[i], few.down[f]);
+        }
+    scratch.release();
+}
+
+}  // namespace isobit::ISOBIT_ISA
