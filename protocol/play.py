@@ -107,7 +107,8 @@ def _transcript(
             openings[message.game] = len(message.body.witness)
     params, games = coordinator.params, state.games.values()
     worth = _worth(state)
-    changes = {account: amount - before.get(account, 0) for account, amount in worth.items()}
+    accounts = [*names, *(account for account in worth if account not in names)]
+    changes = {account: worth.get(account, 0) - before.get(account, 0) for account in accounts}
     return Transcript(
         messages=tuple(line for line, _, _ in sent),
         games=tuple(game_transcript(state, game, params, openings.get(game.id, 0)) for game in games),
