@@ -39,4 +39,5 @@ def command(marker: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(OUTPUT.sub(lambda found: found[1] + demo_output() + found[3], README.read_text()))
+    output = demo_output()
+    README.write_text(OUTPUT.sub(lambda found: found[1] + output + found[3], README.read_text()))
