@@ -232,3 +232,19 @@ def test_a_job_that_maps_ends_in_a_file_of_rows(tmp_path: Path) -> None:
     isobit("outputs", tmp_path / "run", "-o", tmp_path / "rows")
     scaled = np.arange(60, dtype=np.float32).reshape(10, 6) / np.float32(255)
     assert load_file(tmp_path / "rows")["scaled"].tobytes() == scaled.tobytes()
+
+
+def test_solving_checking_and_disputing_need_no_torch(job: Path, tmp_path: Path) -> None:
+    """Whoever did not trace a job runs it from data alone."""
+    without_torch = (
+        "import sys; sys.modules['torch'] = None; from protocol.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for arguments in (
+        ["train", job, "-o", tmp_path / "run", "--threads", "1"],
+        ["check", tmp_path / "run", "--backend", "portable", "--threads", "1"],
+        ["show", job],
+        ["dispute", tmp_path / "run", job.parent / "run", "--threads", "1"],
+    ):
+        command = [sys.executable, "-c", without_torch, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
