@@ -39,8 +39,8 @@ def traced(job: Job, width: str) -> TracedJob:
     return trace_job(module)
 
 
-def ours_of(job: TracedJob, batch: Mapping[str, np.ndarray], threads: int) -> Work:
-    """Our step on a state of its own, which every call advances."""
+def ours_of(job: TracedJob, batch: Mapping[str, np.ndarray], threads: int) -> tuple[Resident, Work]:
+    """A state at the start, and our step, which every call of it advances."""
     program = job.program
     other = {value.name: np.array(batch[value.name], order="C") for value in program.inputs_of("batch")}
     other |= {value.name: job.schedule[value.name][0] for value in program.inputs_of("schedule")}
@@ -49,7 +49,7 @@ def ours_of(job: TracedJob, batch: Mapping[str, np.ndarray], threads: int) -> Wo
     }
     resident = Resident(program, threads=threads)
     resident.load(job.start_state)
-    return partial(resident.step, other)
+    return resident, partial(resident.step, other)
 
 
 def theirs_of(job: Job, is_compiled: bool) -> Work:
@@ -75,7 +75,7 @@ def theirs_of(job: Job, is_compiled: bool) -> Work:
 def competitors(name: str, width: str, threads: int) -> Competitors:
     """Ours and both of torch's steps; the compiled one is made at its first, untimed call."""
     job = MODELS[name]
-    ours = ours_of(traced(job, width), job()["data"], threads)
+    _, ours = ours_of(traced(job, width), job()["data"], threads)
     compiled = cache(partial(theirs_of, job, True))
     return Competitors(ours, {"torch": theirs_of(job, False), "torch_compile": lambda: compiled()()})
 
