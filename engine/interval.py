@@ -12,8 +12,8 @@ from math import ceil
 
 import numpy as np
 
-from engine.execute import Executor
 from engine.job import JobFolder, next_state
+from engine.resident import Resident
 from engine.state import StateHasher
 
 Array = np.ndarray
@@ -36,14 +36,16 @@ class Costs:
 
 def measure(job: JobFolder, state: Mapping[str, Array], backend: str = "native", threads: int = 1) -> Costs:
     """The costs of a job's first steps from a state: the fastest of three, after one that warms up."""
-    executor, hasher = Executor(job.program, backend, threads), StateHasher(backend, threads)
-    hasher.commit(state)
+    resident, hasher = Resident(job.program, backend, threads), StateHasher(backend, threads)
+    resident.load(state)
+    hasher.commit({**state, **resident.state})
     times = []
     for _ in range(MEASURED_STEPS + 1):
         first = int(state["step"]) % job.job.steps
         inputs = job.step_inputs({**state, "step": np.array(first, np.int64)})
         started = time.perf_counter()
-        state = next_state(job.program, state, executor.step(inputs))
+        resident.step(inputs)
+        state = next_state(job.program, state, resident.state)
         stepped = time.perf_counter()
         hasher.commit(state)
         times.append((stepped - started, time.perf_counter() - stepped))

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.job import JobFolder, state_types
-from engine.program import Program
-from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
+from engine.resident import arena_bytes
 from engine.state import CHUNK_SIZE
 from engine.store import WRITERS
-from kernels import spec
-from kernels.backends import load
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
@@ -23,8 +19,8 @@ CGROUP = Path("/sys/fs/cgroup")
 class Memory:
     """The bytes that a run needs at its fullest, beside the interpreter and its libraries.
 
-    state:     the state before a step; a second one where a commitment older than a step is kept
-    step:      the most that a step's values take at one time, the next state included
+    state:     the state, which steps overwrite in place; it takes as much again while a checkpoint is read
+    step:      a batch and the values of a step where they take the most
     constants: of the program
     writing:   chunks of a checkpoint on their way to the disk
     mapped:    the data set, which the system reads and drops as it likes; not in `total`
@@ -38,7 +34,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        return self.state + self.step + self.constants + self.writing
+        return self.state + max(self.step, self.state) + self.constants + self.writing
 
     def __str__(self) -> str:
         parts = ("state", "step", "constants", "writing")
@@ -50,58 +46,14 @@ def estimate(job: JobFolder, backend: str = "native") -> Memory:
     """What a run of a job takes on a backend."""
     program = job.program
     state = sum(type_.bytes for type_ in state_types(program).values())
+    batch = sum(value.type.bytes for value in program.inputs_of("batch"))
     return Memory(
-        state=state * (1 if job.job.interval == 1 else 2),
-        step=largest_live_set(program, backend) + sum(value.type.bytes for value in program.inputs_of("batch")),
+        state=state,
+        step=2 * batch + arena_bytes(program, backend),  # a batch is loaded, then copied to its place
         constants=sum(constant.type.bytes for constant in program.constants),
         writing=min(state, WRITERS * CHUNK_SIZE),
         mapped=sum(array.nbytes for array in job.dataset.arrays.values()),
     )
-
-
-def largest_live_set(program: Program, backend: str = "native") -> int:
-    """The most bytes of nodes' results that are held at one time, as the backend's schedule computes and frees them.
-
-    A layout operator is a view: it takes nothing, and holds what it looks at.
-    """
-    schedule = fused_calls if load(backend).compile_group else single_calls
-    done = constant_layouts(program)
-    left = [call for call in schedule(program, needed_nodes(program)) if call.members[0] not in done]
-    calls = with_frees(left, [*done, *(output.value for output in program.outputs)])
-    return _most_held(program, calls)
-
-
-def _most_held(program: Program, calls: Sequence[Call]) -> int:
-    held, most = 0, 0
-    viewers: dict[int, int] = {}
-    owners: dict[int, int] = {}
-    for call in calls:
-        for value in call.writes:
-            owner = _owner(program, value, call, owners)
-            owners[value] = owner
-            viewers[owner] = viewers.get(owner, 0) + 1
-            held += program.types[value].bytes if owner == value else 0
-        most = max(most, held)
-        for value in call.frees:
-            held -= _released(program, value, owners, viewers)
-    return most
-
-
-def _owner(program: Program, value: int, call: Call, owners: Mapping[int, int]) -> int:
-    """The value whose memory a value lies in."""
-    node = node_of(program, value)
-    if call.group is None and spec.is_layout(node.op):
-        return owners.get(node.operands[0], node.operands[0])
-    return value
-
-
-def _released(program: Program, value: int, owners: Mapping[int, int], viewers: dict[int, int]) -> int:
-    """The bytes that the death of a value gives back: its memory's, once nothing looks at it."""
-    owner = owners.get(value, value)
-    if owner < program.first_node or owner not in viewers:
-        return 0
-    viewers[owner] -= 1
-    return 0 if viewers[owner] else program.types[owner].bytes
 
 
 def require_fits(memory: Memory) -> Memory:

@@ -31,9 +31,7 @@ class Resident:
 
     def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
-        schedule = fused_calls if self.backend.compile_group else single_calls
-        done = constant_layouts(program)
-        calls = [call for call in schedule(program, needed_nodes(program)) if call.members[0] not in done]
+        calls = _calls_of(program, self.backend)
         self._plan = _Plan(program, calls)
         self._memory = _memory_of(program, self._plan, self.backend)
         self._inputs = {v.name: self._memory[n].reshape(v.type.shape) for n, v in enumerate(program.inputs)}
@@ -112,6 +110,19 @@ class Resident:
                 to = self._memory[number].reshape(self.program.types[number].shape)
                 copies.append((to, self._array(output), view.source < self.program.first_constant))
         return copies
+
+
+def arena_bytes(program: Program, backend: str = "native") -> int:
+    """The bytes of a step's values at their fullest, beside the inputs and constants; nothing is allocated."""
+    plan = _Plan(program, _calls_of(program, load(backend)))
+    return places_of([block for _, block in plan.own()])[1]
+
+
+def _calls_of(program: Program, backend: Backend) -> list[Call]:
+    """The calls of a step, without those that only rearrange a constant."""
+    schedule = fused_calls if backend.compile_group else single_calls
+    done = constant_layouts(program)
+    return [call for call in schedule(program, needed_nodes(program)) if call.members[0] not in done]
 
 
 class _Plan:
