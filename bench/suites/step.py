@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.case import Case, Competitors, Work
-from bench.models import resnet, transformer
+from bench.models import diffusion, llama, resnet, transformer
 from engine.resident import Resident
 from engine.trace import TracedJob, trace_job
 
@@ -19,6 +19,8 @@ Job = Callable[[], dict[str, Any]]
 MODELS: dict[str, Job] = {
     "char-gpt": partial(transformer.job, transformer.CHAR_GPT),
     "resnet-18": resnet.job,
+    "dit-s8": diffusion.job,
+    "lora-llama-160m": llama.job,
     "gpt2-124m": partial(transformer.job, transformer.GPT2),
 }
 WIDTHS = ("default", "strict")
