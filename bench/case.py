@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -67,5 +66,5 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def backend() -> backends.Backend:
-    """The backend under measurement: native, or the one that ISOBIT_BENCH_BACKEND names."""
-    return backends.load(os.environ.get("ISOBIT_BENCH_BACKEND", "native"))
+    """The backend under measurement."""
+    return backends.load("native")
