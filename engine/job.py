@@ -123,9 +123,9 @@ class JobFolder:
     def _batch_types(self) -> dict[str, TensorType]:
         return {value.name: value.type for value in self.program.inputs_of("batch")}
 
-    def start_state(self, backend: str = "native") -> dict[str, Array]:
-        """The state before step 0: every slot, `step` and `seed` last; each chunk is checked."""
-        return Store(self.folder).read_arrays(self.start, backend)
+    def start_state(self, backend: str = "native", into: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The state before step 0: every slot, `step` and `seed` last; each chunk is checked. into: slots to fill."""
+        return Store(self.folder).read_arrays(self.start, backend, into)
 
     def step_inputs(self, state: Mapping[str, Array]) -> dict[str, Array]:
         """The values of the program's inputs at a state: its slots, and what its step and seed decide."""

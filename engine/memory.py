@@ -19,7 +19,7 @@ CGROUP = Path("/sys/fs/cgroup")
 class Memory:
     """The bytes that a run needs at its fullest, beside the interpreter and its libraries.
 
-    state:     the state, which steps overwrite in place; it takes as much again while a checkpoint is read
+    state:     the state, which steps overwrite in place
     step:      a batch and the values of a step where they take the most
     constants: of the program
     writing:   chunks of a checkpoint on their way to the disk
@@ -34,7 +34,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        return self.state + max(self.step, self.state) + self.constants + self.writing
+        return self.state + self.step + self.constants + self.writing
 
     def __str__(self) -> str:
         parts = ("state", "step", "constants", "writing")

@@ -45,6 +45,11 @@ class Resident:
         self._fill("state", state)
 
     @property
+    def slots(self) -> dict[str, Array]:
+        """The memory of the state, to be filled before the first step in place of `load`."""
+        return {value.name: self._inputs[value.name] for value in self.program.inputs_of("state")}
+
+    @property
     def state(self) -> dict[str, Array]:
         """The state as it stands: arrays that the next step overwrites, not to be written to.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -96,15 +96,24 @@ def open_run(folder: str | Path, job: JobFolder) -> RunFolder:
     return run
 
 
-def read_state(job: JobFolder, run: RunFolder | None, step: int, backend: str = "native") -> dict[str, Array]:
-    """The state of a checkpoint, or the start state for step 0; a ValueError that names what is wrong with it."""
+def read_state(
+    job: JobFolder,
+    run: RunFolder | None,
+    step: int,
+    backend: str = "native",
+    into: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """The state of a checkpoint, or the start state for step 0; a ValueError that names what is wrong with it.
+
+    into: arrays to fill, for the slots that it has
+    """
     if step == 0 or run is None:
-        return job.start_state(backend)
+        return job.start_state(backend, into)
     checkpoint, what = run.store.read_manifest(step), f"checkpoint {step}"
     if checkpoint.job != job.id:
         raise ValueError(f"{what}: is of job {checkpoint.job.hex()}, want {job.id.hex()}")
     require_slots(what, checkpoint.slots, job.program)
-    state = run.store.read_arrays(checkpoint, backend)
+    state = run.store.read_arrays(checkpoint, backend, into)
     if (int(state["step"]), int(state["seed"])) != (step, job.job.seed):
         raise ValueError(f"{what}: holds step {state['step']}, seed {state['seed']}, want {step}, {job.job.seed}")
     return state

@@ -142,13 +142,22 @@ class Store:
             raise ValueError(f"{what}: its manifest says step {checkpoint.step}")
         return checkpoint
 
-    def read_arrays(self, checkpoint: Checkpoint, backend: str = "native") -> dict[str, Array]:
-        """The arrays of a checkpoint, every chunk checked; a ValueError that names the chunk."""
-        pairs = zip(checkpoint.slots, checkpoint.chunks, strict=True)
-        return {slot.name: self._read_slot(slot, keys, checkpoint.step, backend) for slot, keys in pairs}
+    def read_arrays(
+        self, checkpoint: Checkpoint, backend: str = "native", into: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """The arrays of a checkpoint, every chunk checked; a ValueError that names the chunk.
 
-    def _read_slot(self, slot: Slot, keys: tuple[bytes, ...], step: int, backend: str) -> Array:
-        array = np.empty(slot.type.shape, NUMPY_DTYPE[slot.type.dtype])
+        into: arrays to fill, of the slots' types; slots that it has not are new arrays
+        """
+        pairs = zip(checkpoint.slots, checkpoint.chunks, strict=True)
+        places = into or {}
+        return {
+            slot.name: self._read_slot(slot, keys, checkpoint.step, backend, places.get(slot.name))
+            for slot, keys in pairs
+        }
+
+    def _read_slot(self, slot: Slot, keys: tuple[bytes, ...], step: int, backend: str, place: Array | None) -> Array:
+        array = np.empty(slot.type.shape, NUMPY_DTYPE[slot.type.dtype]) if place is None else place
         data = as_bytes(array)
         for number, key in enumerate(keys):
             part = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]

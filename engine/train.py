@@ -86,8 +86,7 @@ class _Run:
         self.hasher = StateHasher(backend, threads)
         self.resident = Resident(job.program, backend, threads)
         self.saved = max(run.checkpoints(), default=0)
-        self.state = read_state(job, run, self.saved, backend)
-        self.resident.load(self.state)
+        self.state = read_state(job, run, self.saved, backend, self.resident.slots)
         self.state.update(self.resident.state)
         self.step = self.saved
         self.committed = frozenset(job.job.committed_steps)

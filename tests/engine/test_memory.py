@@ -71,7 +71,7 @@ def test_the_estimate_is_what_a_run_holds(tmp_path: Path) -> None:
 def test_a_run_that_cannot_fit_is_refused_with_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = small_job(tmp_path / "job")
     needed = estimate(job, BACKEND)
-    assert needed.total == needed.state + max(needed.step, needed.state) + needed.constants + needed.writing > 0
+    assert needed.total == needed.state + needed.step + needed.constants + needed.writing > 0
     monkeypatch.setattr(memory, "available", lambda: needed.total - 1)
     wanted = f"memory: the run needs {needed}, this machine has {size_text(needed.total - 1)} available"
     with pytest.raises(ValueError, match=re.escape(wanted)):
