@@ -1,6 +1,7 @@
 // conv and its two gradients, exact in integers and rounded once: docs/numerics.md, Products.
 #include "conv_direct.h"
 #include "conv_multiply.h"
+#include "conv_small_groups.h"
 
 namespace isobit::ISOBIT_ISA {
 
@@ -77,6 +78,10 @@ void op_conv(const isobit_call &call) {
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
     const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.N * z.groups,
                                            [&](int64_t nc) { return nc / z.C * z.groups + nc % z.C / z.D; }), range);
+    if (has_small_groups(z, z.D * z.R * z.S, range)) {
+        const GroupScales w_scales(plane_maxima({w.x, z.O, 1, z.D * z.R, z.S}, 1), range);
+        return conv_small_groups(z, x, w, scales, w_scales, call.threads, data_of<float>(*call.output));
+    }
     image.data = scratch.image.get<int32_t>(image.size());
     fill(x, scales, image, call.threads);
     // Lanes of k: element of the filter, then pair of channels.
@@ -131,6 +136,11 @@ void op_conv_grad_input(const isobit_call &call) {
                                            [&](int64_t no) { return no / z.O * z.groups + no % z.O / z.E; }), range);
     const std::vector<int32_t> filter_maxima =
         reduce_maxima(plane_maxima(w, call.threads), z.C, [&](int64_t od) { return od / z.D / z.E * z.D + od % z.D; });
+    if (has_small_groups(z, z.E * z.R * z.S, range)) {
+        const PixelImage pixels{{1, 1}, {image.low[0], image.low[1]}, image.rows, image.columns};
+        return conv_grad_input_small_groups(z, pixels, g, w, scales, GroupScales(filter_maxima, range), call.threads,
+                                            data_of<float>(*call.output));
+    }
     image.data = scratch.image.get<int32_t>(image.size());
     fill(g, scales, image, call.threads);
     for (int64_t a = 0; a < z.stride[0]; ++a)
@@ -188,6 +198,11 @@ void op_conv_grad_weight(const isobit_call &call) {
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage x = contiguous_image(call.inputs[1], scratch.second, call.threads);
     const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.C, [&](int64_t nc) { return nc % z.C; }), range);
+    if (has_small_groups(z, 1, range)) {
+        const GroupScales g_scales(reduce_maxima(plane_maxima(g, call.threads), z.O, [&](int64_t no) { return no % z.O; }), range);
+        return conv_grad_weight_small_groups(z, g, x, g_scales, scales, range, call.threads,
+                                             data_of<float>(*call.output));
+    }
     image.data = scratch.image.get<int32_t>(image.size());
     fill(x, scales, image, call.threads);
     // Lanes of k: sample, row, pair of neighbours in it; a row of odd length ends with a zero.

@@ -1,4 +1,4 @@
-// Products of many lines that lie side by side with few: rows of the band are streamed twice, for maxima and to multiply.
+// Products of many lines that lie side by side with few: the rows are streamed twice, for maxima and to multiply.
 #pragma once
 
 #include "product_few_sums.h"
@@ -43,13 +43,14 @@ static inline void scan_band(const View &view, int32_t *largest) {
         for (; i + LANES <= view.lines; i += LANES)
             take(largest + i, load(row[0] + i), load(row[1] + i), load(row[2] + i), load(row[3] + i));
         const int rest = static_cast<int>(view.lines - i);
-        if (rest) take(largest + i, load_some(row[0] + i, rest), load_some(row[1] + i, rest), load_some(row[2] + i, rest),
-                       load_some(row[3] + i, rest));
+        if (rest)
+            take(largest + i, load_some(row[0] + i, rest), load_some(row[1] + i, rest),
+                 load_some(row[2] + i, rest), load_some(row[3] + i, rest));
     }
 }
 
-// Adds the terms of COUNT rows from k on: an even number of rows, or the last one. Exact: by FewLines.interval, low stays
-// within int32 between two spills, and high does as in FewSums.
+// Adds the terms of COUNT rows from k on: an even number of rows, or the last one. Exact: by FewLines.interval, low
+// stays within int32 between two spills, and high does as in FewSums.
 template <bool WIDE, int FEW, int COUNT>
 static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, const Band &band, bool spills) {
     constexpr int PLANES = WIDE ? 3 : 1, PAIRS = (COUNT + 1) / 2;
@@ -61,7 +62,8 @@ static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, c
         for (int p = 0; p < PAIRS; ++p) {
             const Ints q = quantised(read(x + 2 * p * view.k_stride + i), up0, up1);
             const Ints r = COUNT > 1 ? quantised(read(x + (2 * p + 1) * view.k_stride + i), up0, up1) : zero();
-            for (int plane = 0; plane < PLANES; ++plane) pairs[plane][p] = pair(digit<WIDE>(q, plane), digit<WIDE>(r, plane));
+            for (int plane = 0; plane < PLANES; ++plane)
+                pairs[plane][p] = pair(digit<WIDE>(q, plane), digit<WIDE>(r, plane));
         }
         for (int plane = 0; plane < PLANES; ++plane)
             for (int f = 0; f < FEW; ++f) {
@@ -77,18 +79,20 @@ static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, c
             }
     };
     int64_t i = 0;
-    for (; i + LANES <= view.lines; i += LANES) take(i, [](const float *p) __attribute__((always_inline)) { return load(p); });
+    for (; i + LANES <= view.lines; i += LANES)
+        take(i, [](const float *p) __attribute__((always_inline)) { return load(p); });
     const int rest = static_cast<int>(view.lines - i);
     if (rest) take(i, [rest](const float *p) __attribute__((always_inline)) { return load_some(p, rest); });
 }
 
 template <bool WIDE, int FEW>
-static void multiply_band(const View &view, const Range &range, const FewLines &few, int used, float *out, int64_t line_step,
-                          int64_t step) {
+static void multiply_band(const View &view, const Range &range, const FewLines &few, int used, float *out,
+                          int64_t line_step, int64_t step) {
     static thread_local Scratch scratch;
     Band band = Band::in<FEW>(scratch, view.lines, WIDE ? 3 : 1);
     scan_band(view, band.largest);
-    for (int64_t i = 0; i < band.pitch; ++i) band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
+    for (int64_t i = 0; i < band.pitch; ++i)
+        band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
     int64_t k = 0, since = 0;
     for (; k + 2 * BAND_PAIRS <= view.K; k += 2 * BAND_PAIRS) {
         const bool spills = (since += BAND_PAIRS) == few.interval;
@@ -105,7 +109,8 @@ static void multiply_band(const View &view, const Range &range, const FewLines &
                 sums[plane] = (static_cast<uint64_t>(static_cast<int64_t>(low[band.pitch])) << 16) +
                               static_cast<uint64_t>(static_cast<int64_t>(low[0]));
             }
-            out[i * line_step + f * step] = rounded_sum(FewSums<WIDE, FEW>::joined(sums), band.scales.down[i], few.down[f]);
+            out[i * line_step + f * step] =
+                rounded_sum(FewSums<WIDE, FEW>::joined(sums), band.scales.down[i], few.down[f]);
         }
     scratch.release();
 }

@@ -8,8 +8,8 @@ namespace isobit::ISOBIT_ISA {
 // One line that lies along memory, with each of the few. `next` is the line that comes after it: while this one is
 // computed, it is fetched.
 template <bool WIDE, int FEW>
-static void multiply_along(const float *x, const float *next, int64_t K, const Range &range, const FewLines &few, int used,
-                           float *out, int64_t step) {
+static void multiply_along(const float *x, const float *next, int64_t K, const Range &range, const FewLines &few,
+                           int used, float *out, int64_t step) {
     const Scale scale = scale_of(static_cast<uint32_t>(largest_along(x, K)), range);
     const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
     FewSums<WIDE, FEW> sums;
@@ -37,13 +37,15 @@ static void multiply_along(const float *x, const float *next, int64_t K, const R
 
 // out[line * line_step + index * step] for the many lines and the few of index.
 template <bool WIDE, int FEW>
-static void multiply_few(const View &many, const View &few_view, const Range &range, float *out, int64_t line_step, int64_t step,
-                         int threads) {
+static void multiply_few(const View &many, const View &few_view, const Range &range, float *out, int64_t line_step,
+                         int64_t step, int threads) {
     static thread_local Scratch scratch;
     const FewLines few = quantise_few<WIDE>(few_view, range, FEW, many.is_along(), scratch);
     const int used = static_cast<int>(few_view.lines);
-    const int64_t share = (many.lines + 4 * threads - 1) / (4 * threads), widest = many.is_along() ? 64 : BAND / (FEW * (WIDE ? 3 : 1));
-    const int64_t least = many.is_along() || threads == 1 ? widest : std::clamp<int64_t>(share, std::min<int64_t>(widest, 512), widest);
+    const int64_t share = (many.lines + 4 * threads - 1) / (4 * threads);
+    const int64_t widest = many.is_along() ? 64 : BAND / (FEW * (WIDE ? 3 : 1));
+    const bool is_shared = threads > 1 && !many.is_along();
+    const int64_t least = is_shared ? std::clamp<int64_t>(share, std::min<int64_t>(widest, 512), widest) : widest;
     const int64_t lines = (least + LANES - 1) / LANES * LANES;
     for_each_unit(threads, (many.lines + lines - 1) / lines, [&](int64_t unit) {
         const int64_t begin = unit * lines, end = std::min(begin + lines, many.lines);
@@ -58,8 +60,8 @@ static void multiply_few(const View &many, const View &few_view, const Range &ra
     scratch.release();
 }
 
-static inline void multiply_few(const View &many, const View &few, const Range &range, float *out, int64_t line_step, int64_t step,
-                                int threads) {
+static inline void multiply_few(const View &many, const View &few, const Range &range, float *out, int64_t line_step,
+                                int64_t step, int threads) {
     const auto choose = [&](auto count) {
         constexpr int FEW = decltype(count)::value;
         range.wide ? multiply_few<true, FEW>(many, few, range, out, line_step, step, threads)

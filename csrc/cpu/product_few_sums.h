@@ -32,7 +32,7 @@ struct FewSums {
         low[plane][f] = dot(low[plane][f], pairs, few);
     }
 
-    // high is below 2^31 for K <= LONGEST_FEW: the sum of a lane is at most K * 16383^2 < 2^47, of which it is the upper part.
+    // high stays below 2^31 for K <= LONGEST_FEW: a lane's sum is at most K * 16383^2 < 2^47, and high its upper part.
     __attribute__((always_inline)) inline void spill() {
         const Ints upper = broadcast(0x10000), mask = broadcast(0xffff);
         for (int plane = 0; plane < PLANES; ++plane)
@@ -44,7 +44,8 @@ struct FewSums {
 
     // high * 2^24 + (middle - high - low) * 2^12 + low: wrapping in the parts, right in the whole.
     static int64_t joined(const uint64_t *plane) {
-        return static_cast<int64_t>(WIDE ? (plane[0] << 24) + ((plane[2] - plane[0] - plane[1]) << 12) + plane[1] : plane[0]);
+        if (!WIDE) return static_cast<int64_t>(plane[0]);
+        return static_cast<int64_t>((plane[0] << 24) + ((plane[2] - plane[0] - plane[1]) << 12) + plane[1]);
     }
 
     // The sum of all lanes, in int64.
