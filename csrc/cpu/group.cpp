@@ -23,6 +23,7 @@ namespace {
 
 constexpr int64_t TILE = 512;  // elements: some twenty registers of them stay in the first cache
 constexpr int64_t MOST_COLUMNS = 65536;  // of a sum: with 46 bits an element, |sum| <= 2^62
+constexpr int64_t WORK_OF_A_THREAD = 131072;  // steps times elements: some 30 microseconds, more than a thread takes to wake
 constexpr int32_t MOST_REGISTERS = 1024;
 constexpr int32_t SPREAD = -1;
 constexpr int SUM_BITS = 46;
@@ -314,7 +315,8 @@ class Worker {
 
 void run_group(const isobit_group &group) {
     const Plan plan = read_plan(group);
-    const int64_t unit = plan.columns ? plan.columns : 1, grain = std::max<int64_t>(COSTLY / unit, 1);
+    const int64_t elements = std::clamp<int64_t>(WORK_OF_A_THREAD / static_cast<int64_t>(plan.steps.size() + 1), COSTLY, 2 * CHEAP);
+    const int64_t unit = plan.columns ? plan.columns : 1, grain = std::max<int64_t>(elements / unit, 1);
     parallel_for(group.threads, plan.size / unit, grain, [&](int64_t first, int64_t last) {
         Worker worker(group, plan, first * unit);
         for (int64_t at = first * unit; at < last * unit; at += plan.tile)
