@@ -1,0 +1,103 @@
+"""The tables of csrc/cpu/functions_tables.h: 32 floats each, two registers of AVX-512 (needs mpmath).
+
+python bench/fit_tables.py > csrc/cpu/functions_tables.h
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mpmath import mp, mpf
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.fit_functions import TINY, remez
+
+LOG_FIRST = 0x3F800000 - 37 * 2**17  # where the first interval starts: 1 is in the middle of one
+
+HEADER = """\
+// The tables of functions_avx512.h, written by bench/fit_tables.py: an entry for each of 32 parts of the range.
+#pragma once
+
+#include <cstdint>
+
+namespace {
+"""
+
+
+def single(x: mpf) -> mpf:
+    """The nearest float32."""
+    return mpf(float(np.float32(float(x))))
+
+
+def cube(r: mpf) -> mpf:
+    """The weight of an error in what r^3 multiplies; not 0 at 0."""
+    return abs(r) ** 3 + TINY
+
+
+def show(comment: str, name: str, numbers: Sequence[mpf]) -> None:
+    """Prints one table as the header holds it."""
+    words = [f"{float(single(number)).hex()}f".replace("0000000p", "p") for number in numbers]
+    lines = [", ".join(words[i : i + 6]) for i in range(0, len(words), 6)]
+    print(f"\n// {comment}\nconstexpr float {name}[] = {{\n    " + ",\n    ".join(lines) + ",\n};")
+
+
+def exp_tables() -> None:
+    """Powers of 2 for e^x."""
+    powers = [mpf(2) ** (mpf(i) / 32) for i in range(32)]
+    high = [single(power) for power in powers]
+    show("2^(i/32), rounded", "POWER", high)
+    rests = [mp.log(power / rounded) for power, rounded in zip(powers, high, strict=True)]
+    show("ln of 2^(i/32) over its rounded value", "POWER_REST", rests)
+    half = mp.log(2) / 64
+    cubic = remez(lambda r: (mp.exp(r) - 1 - r - r * r / 2) / r**3, 2, -half, half * mpf("1.001"), cube)[0]
+    show("(e^r - 1 - r) / r^2 on |r| <= ln(2)/64", "POWER_POLYNOMIAL", [mpf("0.5"), *cubic])
+
+
+def log_interval(i: int) -> tuple[mpf, mpf]:
+    """The ends of part i."""
+    ends = np.array([LOG_FIRST + (i << 18), LOG_FIRST + ((i + 1) << 18)], np.uint32).view(np.float32)
+    return mpf(float(ends[0])), mpf(float(ends[1]))
+
+
+def inverse(i: int) -> mpf:
+    """c with few bits, near 1/m on the interval: m c - 1 is small, and so a float without rounding."""
+    low, high = log_interval(i)
+    if low < 1 < high:
+        return mpf(1)
+    best = None
+    for bits in range(3, 10):
+        c = mp.nint(2 / (low + high) * 2**bits) / 2**bits
+        largest = max(abs(low * c - 1), abs(high * c - 1))
+        if largest <= mpf(2) ** -bits * (1 if low < 1 else 2) and (best is None or largest < best[0]):
+            best = largest, c
+    assert best is not None, i
+    return best[1]
+
+
+def log_tables() -> None:
+    """Inverses and their logarithms for ln x."""
+    inverses = [inverse(i) for i in range(32)]
+    high = [mp.nint(-mp.log(c) * 2**16) / 2**16 for c in inverses]
+    print("\n// bits of the float where the first part of [0.71, 1.42] starts; each has 2^18 floats")
+    print(f"constexpr uint32_t LOG_FIRST = {LOG_FIRST:#x};")
+    show("c near 1 / m on each part", "INVERSE", inverses)
+    show("-ln c to 2^-16", "INVERSE_LOG", high)
+    show("the rest of -ln c", "INVERSE_LOG_REST", [-mp.log(c) - h for c, h in zip(inverses, high, strict=True)])
+    reach = max(abs(m * c - 1) for i, c in enumerate(inverses) for m in log_interval(i))
+    quartic = remez(lambda r: (mp.log1p(r) - r + r * r / 2) / r**3, 4, -reach, reach * mpf("1.001"), cube)
+    show(f"(ln(1 + r) - r + r^2/2) / r^3 on |r| <= {float(reach):.4f}", "INVERSE_POLYNOMIAL", quartic[0])
+
+
+def main() -> None:
+    print(HEADER, end="")
+    exp_tables()
+    log_tables()
+    print("\n}  // namespace")
+
+
+if __name__ == "__main__":
+    main()
