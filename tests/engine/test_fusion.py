@@ -195,3 +195,29 @@ def test_a_group_is_refused_where_its_code_would_read_or_write_elsewhere() -> No
     for size in (7, 9, 0, -1):
         with pytest.raises(ValueError, match="group"):
             _native.run_group([x], [out], np.array(good, np.int32), size)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_output_may_be_an_input_that_later_steps_read(threads: int) -> None:
+    """x' = x + y, then z = x' * x: x' lands on x, whose old values the second step still wants."""
+    from kernels import _native
+
+    add, mul = _native.operator_index("add"), _native.operator_index("mul")
+    code = np.array([4, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, add, 2, 0, 1, -1, mul, 3, 2, 0, -1], np.int32)
+    size = 200_003
+    x, y = (np.random.default_rng(seed).standard_normal(size).astype(np.float32) for seed in range(2))
+    want, product, before = x + y, np.empty_like(x), x.copy()
+    _native.run_group([x, y], [x, product], code, size, 0, threads)
+    assert x.tobytes() == want.tobytes()
+    assert product.tobytes() == (want * before).tobytes()
+
+
+def test_an_output_that_overlaps_an_input_otherwise_is_refused() -> None:
+    from kernels import _native
+
+    memory = np.zeros(20, np.float32)
+    code = np.array([2, 0, 0, 0, 0, 1, _native.operator_index("add"), 1, 0, 0, -1], np.int32)
+    for x, out in [(memory[:8], memory[4:12]), (memory[:16:2], memory[:8]), (memory[::-1][:8][::-1], memory[8:16])]:
+        with pytest.raises(ValueError, match="overlaps"):
+            _native.run_group([x], [out], code, 8)
+    _native.run_group([memory[:8]], [memory[8:16]], code, 8)
