@@ -20,6 +20,12 @@ namespace neon { extern const Kernel table[]; extern const GroupKernel group_ker
 
 namespace {
 
+enum Index {
+#define INDEX(name) INDEX_##name,
+    ISOBIT_OPERATORS(INDEX)
+#undef INDEX
+};
+
 struct Refusal {
     int32_t status;
     int64_t element;
@@ -77,6 +83,8 @@ const char *dtype_name(int32_t dtype) {
 constexpr int64_t MOST_ELEMENTS = int64_t{1} << 40;
 constexpr int64_t MOST_BYTES_APART = int64_t{1} << 46;
 
+int64_t item_bytes(const isobit_tensor &tensor) { return tensor.dtype == INT64 ? 8 : tensor.dtype == BOOL ? 1 : 4; }
+
 // What every operator may take for granted about one tensor.
 void check_tensor(const char *what, const isobit_tensor &tensor) {
     if (tensor.dtype < 0 || tensor.dtype > 4) invalid("got %s of dtype %d, want 0 to 4", what, tensor.dtype);
@@ -95,7 +103,7 @@ void check_tensor(const char *what, const isobit_tensor &tensor) {
         reach += (size - 1) * stride;
     }
     if (!empty && !tensor.data) invalid("got %s without data, want a pointer", what);
-    const int64_t bytes = tensor.dtype == INT64 ? 8 : tensor.dtype == BOOL ? 1 : 4;
+    const int64_t bytes = item_bytes(tensor);
     if (!empty && reinterpret_cast<uintptr_t>(tensor.data) % bytes)
         invalid("got %s at an odd address, want a multiple of %lld", what, (long long)bytes);
 }
@@ -110,6 +118,37 @@ void check_output(const isobit_tensor &output) {
             invalid("got output %s with stride %lld in axis %d, want it contiguous", show(output).text,
                     (long long)output.stride[axis], axis);
         expected *= output.shape[axis];
+    }
+}
+
+// The bytes that a checked tensor's elements lie in; none of an empty one.
+struct Extent {
+    uintptr_t begin = 0, end = 0;
+    bool contiguous = true;
+
+    explicit Extent(const isobit_tensor &tensor) {
+        int64_t last = 0, expected = 1;
+        for (int axis = tensor.rank - 1; axis >= 0; --axis) {
+            if (tensor.shape[axis] == 0) return;
+            contiguous &= tensor.shape[axis] == 1 || tensor.stride[axis] == expected;
+            expected *= tensor.shape[axis];
+            last += (tensor.shape[axis] - 1) * tensor.stride[axis];
+        }
+        begin = reinterpret_cast<uintptr_t>(tensor.data);
+        end = begin + (last + 1) * item_bytes(tensor);
+    }
+};
+
+// An output lies apart from every operand, or, elementwise, in just the memory of a contiguous one.
+void check_apart(const isobit_call &call, bool elementwise) {
+    const Extent output(*call.output);
+    for (int i = 0; i < call.input_count; ++i) {
+        const Extent operand(call.inputs[i]);
+        if (output.end <= operand.begin || operand.end <= output.begin) continue;
+        const bool same = operand.contiguous && operand.begin == output.begin && operand.end == output.end;
+        if (!(elementwise && same))
+            invalid("got output %s in the memory of operand %d, want them apart%s", show(*call.output).text, i,
+                    elementwise ? " or the same" : "");
     }
 }
 
@@ -155,6 +194,7 @@ int32_t guarded(const char *name, isobit_error *error, const Compute &compute) n
 int32_t run(int index, const isobit_call *call, isobit_error *error) noexcept {
     return guarded(NAMES[index], error, [&] {
         check_call(call);
+        check_apart(*call, index >= INDEX_add && index <= INDEX_cast);
         chosen().table[index](*call);
     });
 }
@@ -212,17 +252,11 @@ const char *isa_name(char *message, size_t room) {
 }  // namespace isobit
 
 // The by-name functions, and the search among them.
-namespace {
-enum Index {
-#define INDEX(name) INDEX_##name,
-    ISOBIT_OPERATORS(INDEX)
-};
-}  // namespace
 
 extern "C" {
 
 #define BY_NAME(name)                                                                                                  \
-    int32_t isobit_##name(const isobit_call *call, isobit_error *error) { return isobit::run(INDEX_##name, call, error); }
+    int32_t isobit_##name(const isobit_call *call, isobit_error *error) { return isobit::run(isobit::INDEX_##name, call, error); }
 ISOBIT_OPERATORS(BY_NAME)
 
 int32_t isobit_run_group(const isobit_group *group, isobit_error *error) {

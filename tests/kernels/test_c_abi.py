@@ -152,6 +152,19 @@ def test_refuses_missing_memory_and_a_strided_output(library: Library) -> None:
     assert library.call("add", [good, good], [], strided) == ("invalid", 0, message)
 
 
+def test_refuses_an_output_in_the_memory_of_an_operand(library: Library) -> None:
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    before = x.tobytes()
+    square, later = library.tensor(x[:, :3]), library.tensor(x.reshape(-1)[3:].reshape(3, 3))
+    message = "got output float32[3, 3] in the memory of operand 1, want them apart"
+    apart = library.tensor(np.ones((3, 3), np.float32))
+    assert library.call("matmul", [apart, square], [0], later) == ("invalid", 0, f"matmul: {message}")
+    assert library.call("add", [apart, square], [], later) == ("invalid", 0, f"add: {message} or the same")
+    assert x.tobytes() == before
+    whole = library.tensor(x)
+    assert library.call("neg", [whole], [], whole)[0] == "ok" and (x[0] == [0, -1, -2, -3]).all()
+
+
 def test_a_fault_names_the_lowest_element_whatever_thread_met_it(library: Library) -> None:
     x = np.ones(200_000, np.int64)
     y = x.copy()
