@@ -40,7 +40,6 @@ ISOBIT_BLOCK(isobit_block_expm1, isobit_fn_expm1)
 ISOBIT_BLOCK(isobit_block_log2, isobit_fn_log2)
 ISOBIT_BLOCK(isobit_block_log10, isobit_fn_log10)
 ISOBIT_BLOCK(isobit_block_log1p, isobit_fn_log1p)
-ISOBIT_BLOCK(isobit_block_erf, isobit_fn_erf)
 
 #ifdef __AVX512DQ__
 #include "functions_avx512.h"
@@ -51,6 +50,7 @@ ISOBIT_BLOCK(isobit_block_erf, isobit_fn_erf)
 #endif
 
 ISOBIT_FAST_BLOCK(isobit_block_exp, isobit_fast_exp, isobit_fn_exp)
+ISOBIT_FAST_BLOCK(isobit_block_erf, isobit_fast_erf, isobit_fn_erf)
 ISOBIT_FAST_BLOCK(isobit_block_log, isobit_fast_log, isobit_fn_log)
 ISOBIT_FAST_BLOCK(isobit_block_tanh, isobit_fast_tanh, isobit_fn_tanh)
 ISOBIT_FAST_BLOCK(isobit_block_sigmoid, isobit_fast_sigmoid, isobit_fn_sigmoid)

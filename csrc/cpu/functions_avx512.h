@@ -1,6 +1,6 @@
-// exp log sigmoid tanh for sixteen values at once, correctly rounded (docs/functions.md, In pairs of float32): a value is
-// found as high + low within a bound; where high + (low +- bound) round to two float32, or the value is not normal, the
-// sixteen are done again in double.
+// erf exp log sigmoid tanh for sixteen values at once, correctly rounded (docs/functions.md, In pairs of float32): a
+// value is found as high + low within a bound; where high + (low +- bound) round to two float32, or the value is not
+// normal, the sixteen are done again in double.
 #pragma once
 
 #include <immintrin.h>
@@ -130,6 +130,25 @@ struct isobit_fast_log {
         const __m512 bound = fma(square, all(0x1p-23f), magnitude(high) * all(0x1p-36f));
         isobit_rounded result = isobit_round_pair(high, low, bound);
         result.unsure |= _mm512_cmpge_epu32_mask((__m512i)(bits - 0x00800000), _mm512_set1_epi32(0x7f000000));
+        return result;
+    }
+};
+
+// erf(c + r) for the multiple c of 1/8 nearest to |x|; from 3.925 on it rounds to 1
+struct isobit_fast_erf {
+    static isobit_rounded value(__m512 x) {
+        const __m512 a = at_most(magnitude(x), all(3.93f)), round = all(0x1.8p20f), shifted = a + round;
+        const __m512i i = (__m512i)shifted;
+        const __m512 r = a - (shifted - round), start = entry(ERF_0, i), slope = entry(ERF_1, i), square = r * r;
+        __m512 q = fma(entry(ERF_6, i), r, entry(ERF_5, i));
+        q = fma(fma(fma(q, r, entry(ERF_4, i)), r, entry(ERF_3, i)), r, entry(ERF_2, i));
+        const __m512 high = fma(slope, r, start), rest = fma(slope, r, start - high) + entry(ERF_0_REST, i);
+        const __m512 bend = square * q, low = fma(entry(ERF_1_REST, i), r, rest) + bend;
+        const __m512 bound = less(bend, all(0x1p-22f), high * all(0x1p-36f));  // the bend is negative
+        isobit_rounded result = isobit_round_pair(high, low, bound);
+        result.y = with_sign(result.y, x);
+        const __mmask16 nonzero = _mm512_test_epi32_mask((__m512i)a, (__m512i)a);
+        result.unsure |= nonzero & _mm512_cmp_ps_mask(a, all(0x1p-90f), _CMP_LT_OQ);  // a residue would underflow
         return result;
     }
 };
