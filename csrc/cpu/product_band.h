@@ -30,25 +30,6 @@ struct Band {
     }
 };
 
-static inline void scan_band(const View &view, int32_t *largest) {
-    const float *x = view.x;
-    const auto take = [](int32_t *to, Floats a, Floats b, Floats c, Floats d) __attribute__((always_inline)) {
-        const Ints ab = maximum(magnitudes(a), magnitudes(b)), cd = maximum(magnitudes(c), magnitudes(d));
-        store(to, maximum(load(to), maximum(ab, cd)));
-    };
-    for (int64_t k = 0; k < view.K; k += 4) {
-        const float *row[4];
-        for (int64_t r = 0; r < 4; ++r) row[r] = x + std::min(k + r, view.K - 1) * view.k_stride;
-        int64_t i = 0;
-        for (; i + LANES <= view.lines; i += LANES)
-            take(largest + i, load(row[0] + i), load(row[1] + i), load(row[2] + i), load(row[3] + i));
-        const int rest = static_cast<int>(view.lines - i);
-        if (rest)
-            take(largest + i, load_some(row[0] + i, rest), load_some(row[1] + i, rest),
-                 load_some(row[2] + i, rest), load_some(row[3] + i, rest));
-    }
-}
-
 // Adds the terms of COUNT rows from k on: an even number of rows, or the last one. Exact: by FewLines.interval, low
 // stays within int32 between two spills, and high does as in FewSums.
 template <bool WIDE, int FEW, int COUNT>
@@ -90,9 +71,11 @@ static void multiply_band(const View &view, const Range &range, const FewLines &
                           int64_t line_step, int64_t step) {
     static thread_local Scratch scratch;
     Band band = Band::in<FEW>(scratch, view.lines, WIDE ? 3 : 1);
-    scan_band(view, band.largest);
-    for (int64_t i = 0; i < band.pitch; ++i)
-        band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
+    largest_side_by_side(view.x, view.lines, view.K, view.k_stride, band.largest);
+    std::fill(band.largest + view.lines, band.largest + band.pitch, 1 << 29);  // any: what no line asks for
+    if (!set_moderate(band.largest, band.pitch, range, 0, band.scales))
+        for (int64_t i = 0; i < band.pitch; ++i)
+            band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
     int64_t k = 0, since = 0;
     for (; k + 2 * BAND_PAIRS <= view.K; k += 2 * BAND_PAIRS) {
         const bool spills = (since += BAND_PAIRS) == few.interval;

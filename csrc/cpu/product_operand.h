@@ -69,11 +69,44 @@ static inline int32_t largest_along(const float *x, int64_t count) {
     return largest_lane(maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3])));
 }
 
+// x[k * stride + i]: the largest over k of every i below count, 4 rows at a time.
 static inline void largest_side_by_side(const float *x, int64_t count, int64_t K, int64_t stride, int32_t *largest) {
     std::fill_n(largest, count, 0);
-    for (int64_t k = 0; k < K; ++k, x += stride)
-        for (int64_t i = 0; i < count; ++i)
-            largest[i] = std::max(largest[i], static_cast<int32_t>(bits_of(x[i]) & 0x7fffffffu));
+    for (int64_t k = 0; k < K; k += 4) {
+        const float *row[4];
+        for (int64_t r = 0; r < 4; ++r) row[r] = x + std::min(k + r, K - 1) * stride;
+        const auto take = [&](Ints so_far, const auto &read) __attribute__((always_inline)) {
+            const Ints first = maximum(magnitudes(read(row[0])), magnitudes(read(row[1])));
+            const Ints second = maximum(magnitudes(read(row[2])), magnitudes(read(row[3])));
+            return maximum(so_far, maximum(first, second));
+        };
+        int64_t i = 0;
+        for (; i + LANES <= count; i += LANES)
+            store(largest + i, take(load(largest + i), [i](const float *p) { return load(p + i); }));
+        const int rest = static_cast<int>(count - i);
+        if (!rest) continue;
+        const auto read = [i, rest](const float *p) { return load_some(p + i, rest); };
+        store_some(largest + i, take(load_some(largest + i, rest), read), rest);
+    }
+}
+
+// The scales of lines whose |s| <= 60, without a branch; false, and nothing done, where one may be another.
+static inline bool set_moderate(const int32_t *largest, int64_t count, const Range &range, int64_t first,
+                                Scales &scales) {
+    const int32_t least = range.bits + 66;  // the biased exponent where s = 60; 119 above it s >= -60
+    int32_t outside = 0;                    // negative where one is
+    for (int64_t i = 0; i < count; ++i) outside |= ((largest[i] >> 23) - least) | (least + 119 - (largest[i] >> 23));
+    if (outside < 0) return false;
+    const int32_t limit = static_cast<int32_t>((2 * range.qmax + 1) << (23 - range.bits));
+    for (int64_t i = 0; i < count; ++i) {  // as scale_of
+        const int32_t passes = ((largest[i] & 0x7fffff) | 0x800000) >= limit;
+        const int32_t s = range.bits + 126 - (largest[i] >> 23) - passes;
+        scales.up[0][first + i] = float_of(static_cast<uint32_t>(127 + s) << 23);
+        scales.up[1][first + i] = 1;
+        scales.moderate_down[first + i] = float_of(static_cast<uint32_t>(127 - s) << 23);
+        scales.down[first + i] = scales.moderate_down[first + i];
+    }
+    return true;
 }
 
 constexpr int64_t STRIP_LINES = 512, STRIP_BYTES = int64_t{1} << 20;
@@ -89,6 +122,7 @@ static inline bool scale_lines(const View &view, int64_t first, int64_t count, c
         for (int64_t i = 0; i < count; ++i) largest[i] = largest_along(x + i * view.line_stride, view.K);
     else
         largest_side_by_side(x, count, view.K, view.k_stride, largest);
+    if (set_moderate(largest, count, range, first, scales)) return true;
     bool is_moderate = true;
     for (int64_t i = 0; i < count; ++i) {
         const Scale scale = scale_of(static_cast<uint32_t>(largest[i]), range);

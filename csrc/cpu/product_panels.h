@@ -101,11 +101,24 @@ static void pack_along(const float *x, int64_t stride, int64_t K, const Scales &
     alignas(64) int32_t q[LANES][2 * LANES];
     for (int v = 0; v < pitch; v += LANES) {
         const int rows = std::clamp(used - v, 0, LANES), writable = std::min(pitch - v, LANES);
-        std::memset(q, 0, sizeof q);
+        if (WIDE || K % (2 * LANES)) std::memset(q, 0, sizeof q);
         for (int64_t k = 0; k < pairs; k += LANES) {
             const int count = static_cast<int>(std::min<int64_t>(LANES, pairs - k));
             const int first = static_cast<int>(std::min<int64_t>(LANES, K - 2 * k));
             const int second = static_cast<int>(std::clamp<int64_t>(K - 2 * k - LANES, 0, LANES));
+            if (!WIDE && second == LANES) {  // whole vectors of one plane go from register to register
+                Ints block[LANES];
+                for (int i = 0; i < rows; ++i) {
+                    const float *at = x + (v + i) * stride + 2 * k;
+                    const Floats up0 = broadcast(scales.up[0][line + v + i]), up1 = broadcast(scales.up[1][line + v + i]);
+                    block[i] = pack(quantised(load(at), up0, up1), quantised(load(at + LANES), up0, up1));
+                }
+                for (int i = rows; i < LANES; ++i) block[i] = zero();
+                transpose(block);
+                int32_t *to = out + k * pitch + v;
+                for (int i = 0; i < LANES; ++i, to += pitch) store_some(to, block[i], writable);
+                continue;
+            }
             for (int i = 0; i < rows; ++i) {
                 const float *at = x + (v + i) * stride + 2 * k;
                 const Floats up0 = broadcast(scales.up[0][line + v + i]), up1 = broadcast(scales.up[1][line + v + i]);
