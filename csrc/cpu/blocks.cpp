@@ -4,64 +4,14 @@
 #include <atomic>
 #include <memory>
 
-#include "strided.h"
+#include "reader.h"
 #include "threads.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
 
 constexpr int64_t BLOCK = 2048;     // elements; four operands of 8 bytes stay in the second cache
-constexpr int64_t LONG_RUN = 256;   // a run this long is worth a block of its own
 constexpr int MOST_INPUTS = 3;
-
-// One operand in row-major order, block after block.
-class Reader {
-  public:
-    Reader(const Strided &view, const void *data, int64_t size, int64_t begin)
-        : view_(view), walk_(view, begin), data_(static_cast<const char *>(data)), size_(size) {
-        if (view_.is_scalar()) copy(BLOCK, 0);
-    }
-
-    // How many of the next n elements make a good block for this operand.
-    int64_t limit(int64_t n) const {
-        if (view_.rank == 1 || view_.inner() < LONG_RUN) return n;
-        return std::min(n, walk_.left_in_run());
-    }
-
-    const void *read(int64_t n) {
-        if (view_.is_scalar()) return buffer_;
-        if (view_.inner_stride() == 1 && n <= walk_.left_in_run()) {
-            const char *here = data_ + walk_.offset() * size_;
-            walk_.advance(n);
-            return here;
-        }
-        for (int64_t done = 0; done < n;) {
-            const int64_t run = std::min(n - done, walk_.left_in_run());
-            copy(run, done);
-            walk_.advance(run), done += run;
-        }
-        return buffer_;
-    }
-
-  private:
-    template <class T>
-    void copy_as(int64_t count, int64_t at) {
-        copy_run(reinterpret_cast<const T *>(data_) + walk_.offset(), view_.inner_stride(),
-                 reinterpret_cast<T *>(buffer_) + at, count);
-    }
-
-    void copy(int64_t count, int64_t at) {
-        if (size_ == 4) copy_as<uint32_t>(count, at);
-        else if (size_ == 8) copy_as<uint64_t>(count, at);
-        else copy_as<uint8_t>(count, at);
-    }
-
-    Strided view_;
-    Walk walk_;
-    const char *data_;
-    int64_t size_;
-    alignas(64) char buffer_[BLOCK * 8];
-};
 
 // A transposed operand is read through a copy made tile by tile: a walk down its columns would miss every cache.
 bool is_transposed(const Strided &view) {
@@ -97,10 +47,12 @@ void keep_least(std::atomic<int64_t> &least, int64_t value) {
 }
 
 int64_t run_range(const Operand *operands, int count, Block block, char *output, int64_t size, int64_t begin, int64_t end) {
+    alignas(64) char buffers[MOST_INPUTS][BLOCK * 8];
     alignas(Reader) char storage[MOST_INPUTS][sizeof(Reader)];
     Reader *readers[MOST_INPUTS];
     for (int i = 0; i < count; ++i)
-        readers[i] = new (storage[i]) Reader(operands[i].view, operands[i].data, operands[i].size, begin);
+        readers[i] = new (storage[i])
+            Reader(operands[i].view, operands[i].data, operands[i].size, begin, buffers[i], BLOCK);
     const void *inputs[MOST_INPUTS];
     for (int64_t at = begin; at < end;) {
         int64_t n = std::min(BLOCK, end - at);

@@ -267,7 +267,8 @@ class Worker {
         for (size_t i = 0; i < plan.registers.size(); ++i) places_.push_back(base + offsets[i]);
         for (int32_t i = 0; i < group.input_count; ++i) {
             const Register &r = plan.registers[i];
-            readers_.emplace_back(group.inputs[i], places_[i], plan.count(r, plan.tile), plan.count(r, begin));
+            readers_.emplace_back(merge_axes(group.inputs[i]), group.inputs[i].data, item_size(r.dtype),
+                                  plan.count(r, begin), places_[i], plan.count(r, plan.tile));
         }
     }
 

@@ -5,17 +5,22 @@
 #include <cstdint>
 
 #include "strided.h"
-#include "tensor.h"
 
 namespace isobit::ISOBIT_ISA {
 
 class Reader {
   public:
-    // `buffer` holds `room` elements; no read asks for more. Reading begins at element `begin`.
-    Reader(const isobit_tensor &tensor, char *buffer, int64_t room, int64_t begin)
-        : view_(merge_axes(tensor)), walk_(view_, begin), data_(data_of<const char>(tensor)),
-          size_(item_size(tensor.dtype)), buffer_(buffer) {
+    // `buffer` holds `room` elements of `size` bytes; no read asks for more. Reading begins at element `begin`.
+    Reader(const Strided &view, const void *data, int64_t size, int64_t begin, char *buffer, int64_t room)
+        : view_(view), walk_(view, begin), data_(static_cast<const char *>(data)), size_(size), buffer_(buffer) {
         if (view_.is_scalar()) copy(room, 0);
+    }
+
+    // How many of the next n elements make a good block for this operand.
+    int64_t limit(int64_t n) const {
+        constexpr int64_t long_run = 256;  // worth a block of its own
+        if (view_.rank == 1 || view_.inner() < long_run) return n;
+        return std::min(n, walk_.left_in_run());
     }
 
     const void *read(int64_t n) {
