@@ -3,9 +3,9 @@
 // exhaustive_functions LIBRARY NAME START STOP CLOSE
 //
 // The reference is glibc's: its vector library (at most 4 ulp, so within 2^-50) with AVX-512, else libm (1 or 2 ulp).
-// Where reference * (1 - 2^-45) and reference * (1 + 2^-45) round to one float32, that one is the correctly rounded value;
-// the other patterns are written to CLOSE as pairs (x, y) of uint32, for exhaustive_functions.py to settle with MPFR.
-// Prints: patterns checked, patterns wrong, patterns close, the first wrong pattern.
+// Where reference * (1 - 2^-45) and reference * (1 + 2^-45) round to one float32, that one is the correctly rounded
+// value; the other patterns are written to CLOSE as pairs (x, y) of uint32, for exhaustive_functions.py to settle with
+// MPFR. Prints: patterns checked, patterns wrong, patterns close, the first wrong pattern.
 #include <dlfcn.h>
 
 #include <cmath>
@@ -26,27 +26,28 @@ using Reference = void (*)(const float *, double *, int64_t);
 #ifdef __AVX512F__
 typedef float Floats __attribute__((vector_size(32)));
 typedef double Doubles __attribute__((vector_size(64)));
-#define VECTOR(NAME)                                                        \
-    extern "C" Doubles _ZGVeN8v_##NAME(Doubles);                            \
-    static void reference_##NAME(const float *x, double *y, int64_t n) {    \
-        for (int64_t i = 0; i < n; i += 8) {                                \
-            Floats part;                                                    \
-            std::memcpy(&part, x + i, sizeof part);                         \
-            const Doubles value = _ZGVeN8v_##NAME(__builtin_convertvector(part, Doubles)); \
-            std::memcpy(y + i, &value, sizeof value);                       \
-        }                                                                   \
+#define VECTOR(NAME)                                                                                                   \
+    extern "C" Doubles _ZGVeN8v_##NAME(Doubles);                                                                       \
+    static void reference_##NAME(const float *x, double *y, int64_t n) {                                               \
+        for (int64_t i = 0; i < n; i += 8) {                                                                           \
+            Floats part;                                                                                               \
+            std::memcpy(&part, x + i, sizeof part);                                                                    \
+            const Doubles value = _ZGVeN8v_##NAME(__builtin_convertvector(part, Doubles));                             \
+            std::memcpy(y + i, &value, sizeof value);                                                                  \
+        }                                                                                                              \
     }
 #else
-#define VECTOR(NAME)                                                     \
-    static void reference_##NAME(const float *x, double *y, int64_t n) { \
-        for (int64_t i = 0; i < n; i++) y[i] = std::NAME((double)x[i]);  \
+#define VECTOR(NAME)                                                                                                   \
+    static void reference_##NAME(const float *x, double *y, int64_t n) {                                               \
+        for (int64_t i = 0; i < n; i++) y[i] = std::NAME((double)x[i]);                                                \
     }
 #endif
 
-VECTOR(exp) VECTOR(exp2) VECTOR(expm1) VECTOR(log) VECTOR(log2) VECTOR(log10) VECTOR(log1p)
-VECTOR(sin) VECTOR(cos) VECTOR(tanh) VECTOR(erf)
+VECTOR(exp)
+VECTOR(exp2) VECTOR(expm1) VECTOR(log) VECTOR(log2) VECTOR(log10) VECTOR(log1p) VECTOR(sin) VECTOR(cos) VECTOR(tanh)
+    VECTOR(erf)
 
-static void reference_sqrt(const float *x, double *y, int64_t n) {
+        static void reference_sqrt(const float *x, double *y, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] = std::sqrt((double)x[i]);
 }
 
@@ -62,11 +63,11 @@ static void reference_sigmoid(const float *x, double *y, int64_t n) {
 }
 
 static Reference reference_of(const std::string &name) {
-#define ENTRY(NAME) \
+#define ENTRY(NAME)                                                                                                    \
     if (name == #NAME) return reference_##NAME;
-    ENTRY(sqrt) ENTRY(rsqrt) ENTRY(exp) ENTRY(exp2) ENTRY(expm1) ENTRY(log) ENTRY(log2) ENTRY(log10) ENTRY(log1p)
-    ENTRY(sin) ENTRY(cos) ENTRY(tanh) ENTRY(erf) ENTRY(sigmoid)
-    return nullptr;
+    ENTRY(sqrt)
+    ENTRY(rsqrt) ENTRY(exp) ENTRY(exp2) ENTRY(expm1) ENTRY(log) ENTRY(log2) ENTRY(log10) ENTRY(log1p) ENTRY(sin)
+        ENTRY(cos) ENTRY(tanh) ENTRY(erf) ENTRY(sigmoid) return nullptr;
 }
 
 static uint32_t bits_of(float x) {
@@ -85,7 +86,8 @@ static void check(uint64_t start, const float *x, const float *y, const double *
     for (int64_t i = 0; i < BLOCK; i++) {
         uint32_t got;
         std::memcpy(&got, y + i, sizeof got);
-        const uint32_t low = bits_of((float)(wanted[i] * (1.0 - MARGIN))), high = bits_of((float)(wanted[i] * (1.0 + MARGIN)));
+        const uint32_t low = bits_of((float)(wanted[i] * (1.0 - MARGIN))),
+                       high = bits_of((float)(wanted[i] * (1.0 + MARGIN)));
         if (__builtin_expect(got == low && low == high, 1)) continue;
         if (low != high) {
             uint32_t pair[2];
@@ -102,7 +104,7 @@ static void check(uint64_t start, const float *x, const float *y, const double *
 
 int main(int argc, char **argv) {
     void *library = argc == 6 ? dlopen(argv[1], RTLD_NOW) : nullptr;
-    auto find = library ? (isobit_operator(*)(const char *))dlsym(library, "isobit_find") : nullptr;
+    auto find = library ? (isobit_operator (*)(const char *))dlsym(library, "isobit_find") : nullptr;
     const isobit_operator operation = find ? find(argv[2]) : nullptr;
     const Reference reference = argc == 6 ? reference_of(argv[2]) : nullptr;
     FILE *out = argc == 6 ? std::fopen(argv[5], "wb") : nullptr;

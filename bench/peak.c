@@ -25,9 +25,13 @@ double peak_float32(int64_t steps) {
     floats x = {0}, y = {0};
     x += 0.5f, y += 0.25f;
 #define START(c) floats c = x;
-#define STEP(c) c = c * x + y; KEEP(c)
+#define STEP(c)                                                                                                        \
+    c = c * x + y;                                                                                                     \
+    KEEP(c)
     EACH(START)
-    for (int64_t s = 0; s < steps; s++) { EACH(STEP) }
+    for (int64_t s = 0; s < steps; s++) {
+        EACH(STEP)
+    }
     return (double)steps * CHAINS * (BYTES / 4) * 2;
 #undef START
 #undef STEP
@@ -48,9 +52,13 @@ double peak_int16(int64_t steps) {
     words x = {0};
     KEEP(x)
 #define START(c) words c = x;
-#define STEP(c) c = DOT(c, x); KEEP(c)
+#define STEP(c)                                                                                                        \
+    c = DOT(c, x);                                                                                                     \
+    KEEP(c)
     EACH(START)
-    for (int64_t s = 0; s < steps; s++) { EACH(STEP) }
+    for (int64_t s = 0; s < steps; s++) {
+        EACH(STEP)
+    }
     return (double)steps * CHAINS * (sizeof(words) / 2) * 2;
 }
 #endif

@@ -18,12 +18,12 @@ constexpr int64_t MOST_THREADS = 1024;
 
 py::dtype numpy_dtype(int32_t dtype) {
     switch (dtype) {
-    case isobit::FLOAT32: return py::dtype::of<float>();
-    case isobit::INT64: return py::dtype::of<int64_t>();
-    case isobit::INT32: return py::dtype::of<int32_t>();
-    case isobit::UINT32: return py::dtype::of<uint32_t>();
-    case isobit::BOOL: return py::dtype::of<bool>();
-    default: throw py::value_error("native: got dtype " + std::to_string(dtype) + ", want 0 to 4");
+        case isobit::FLOAT32: return py::dtype::of<float>();
+        case isobit::INT64: return py::dtype::of<int64_t>();
+        case isobit::INT32: return py::dtype::of<int32_t>();
+        case isobit::UINT32: return py::dtype::of<uint32_t>();
+        case isobit::BOOL: return py::dtype::of<bool>();
+        default: throw py::value_error("native: got dtype " + std::to_string(dtype) + ", want 0 to 4");
     }
 }
 
@@ -54,7 +54,8 @@ isobit_tensor describe(const std::string &name, const py::array &array) {
     if (tensor.dtype < 0)
         throw py::value_error(name + ": got an array of " + std::string(py::str(array.dtype())) +
                               ", want float32, int64, int32, uint32 or bool");
-    if (array.ndim() > 8) throw py::value_error(name + ": got rank " + std::to_string(array.ndim()) + ", want at most 8");
+    if (array.ndim() > 8)
+        throw py::value_error(name + ": got rank " + std::to_string(array.ndim()) + ", want at most 8");
     tensor.data = const_cast<void *>(array.data());
     tensor.rank = static_cast<int32_t>(array.ndim());
     for (int axis = 0; axis < tensor.rank; ++axis) {
@@ -89,12 +90,15 @@ py::array run(const std::string &name, const py::list &inputs, const std::vector
     py::array output = out.is_none() ? py::array(numpy_dtype(dtype), shape) : py::cast<py::array>(out);
     if (!output.writeable()) throw py::value_error(name + ": got an output that is read-only, want a writeable one");
     isobit_tensor result = describe(name, output);
-    if (result.dtype != dtype || !std::equal(shape.begin(), shape.end(), output.shape(), output.shape() + output.ndim()))
+    if (result.dtype != dtype ||
+        !std::equal(shape.begin(), shape.end(), output.shape(), output.shape() + output.ndim()))
         throw py::value_error(name + ": got an output of another dtype or shape than the one named, want them equal");
     for (py::ssize_t axis = 0; axis < output.ndim(); ++axis)
-        if (output.strides(axis) < 0) throw py::value_error(name + ": got an output with a negative stride, want it contiguous");
-    const isobit_call call{tensors.data(), static_cast<int32_t>(tensors.size()), attributes.data(),
-                           static_cast<int32_t>(attributes.size()), &result, thread_count(threads)};
+        if (output.strides(axis) < 0)
+            throw py::value_error(name + ": got an output with a negative stride, want it contiguous");
+    const isobit_call call{tensors.data(),    static_cast<int32_t>(tensors.size()),
+                           attributes.data(), static_cast<int32_t>(attributes.size()),
+                           &result,           thread_count(threads)};
     isobit_error error{};
     int32_t status;
     {
@@ -113,15 +117,23 @@ void run_group(const py::list &inputs, const py::list &outputs, const py::array_
         for (const py::handle &item : arrays) {
             py::array array = py::cast<py::array>(item);
             if (copy && !is_plain(array)) array = py::array::ensure(array.attr("copy")("C"));
-            if (!copy && (!array.writeable() || !is_plain(array))) throw py::value_error("group: got an output that is read-only or strided");
+            if (!copy && (!array.writeable() || !is_plain(array)))
+                throw py::value_error("group: got an output that is read-only or strided");
             tensors.push_back(describe("group", array));
             kept.push_back(std::move(array));
         }
         return tensors;
     };
     const std::vector<isobit_tensor> in = describe_all(inputs, true), out = describe_all(outputs, false);
-    const isobit_group group{in.data(), static_cast<int32_t>(in.size()), out.data(), static_cast<int32_t>(out.size()),
-                             code.data(), static_cast<int32_t>(code.size()), size, columns, thread_count(threads)};
+    const isobit_group group{in.data(),
+                             static_cast<int32_t>(in.size()),
+                             out.data(),
+                             static_cast<int32_t>(out.size()),
+                             code.data(),
+                             static_cast<int32_t>(code.size()),
+                             size,
+                             columns,
+                             thread_count(threads)};
     isobit_error error{};
     int32_t status;
     {
@@ -158,7 +170,8 @@ Bytes bytes_of(const py::buffer &buffer) {
 }
 
 void want_positive(const char *what, int64_t value) {
-    if (value < 1) throw py::value_error("hash: got " + std::string(what) + " " + std::to_string(value) + ", want 1 or more");
+    if (value < 1)
+        throw py::value_error("hash: got " + std::string(what) + " " + std::to_string(value) + ", want 1 or more");
 }
 
 py::bytes digest_bytes(const isobit::Digest &digest) {
@@ -191,7 +204,8 @@ py::list subtree_roots(const py::buffer &buffer, int64_t leaf_size, int64_t leav
     py::list roots;
     for (int64_t begin = 0; begin < count; begin += std::min(leaves_per_subtree, count - begin)) {
         const int64_t end = begin + std::min(leaves_per_subtree, count - begin);
-        roots.append(digest_bytes(isobit::root_of_hashes({hashes.begin() + begin, hashes.begin() + end}, thread_count(threads))));
+        roots.append(digest_bytes(
+            isobit::root_of_hashes({hashes.begin() + begin, hashes.begin() + end}, thread_count(threads))));
     }
     return roots;
 }
@@ -209,13 +223,16 @@ py::bytes root_of_hashes(const py::bytes &joined) {
 
 PYBIND11_MODULE(_native, module) {
     module.doc() = "The native operators and hashes; kernels.native gives them the form of a backend.";
-    module.def("run", &run, py::arg("name"), py::arg("inputs"), py::arg("attributes"), py::arg("dtype"), py::arg("shape"),
-               py::arg("threads") = 1, py::arg("out") = py::none(),
-               "One operator: dtype and shape are the result's; out, where given, is a contiguous array to write it to.");
+    module.def(
+        "run", &run, py::arg("name"), py::arg("inputs"), py::arg("attributes"), py::arg("dtype"), py::arg("shape"),
+        py::arg("threads") = 1, py::arg("out") = py::none(),
+        "One operator: dtype and shape are the result's; out, where given, is a contiguous array to write it to.");
     module.def("run_group", &run_group, py::arg("inputs"), py::arg("outputs"), py::arg("code"), py::arg("size"),
-               py::arg("columns") = 0, py::arg("threads") = 1, "A group of operators in one pass (csrc/cpu/group.cpp).");
-    module.def("operator_index", [](const std::string &name) { return isobit_operator_index(name.c_str()); }, py::arg("name"),
-               "The number of an operator in a group's code; -1 if there is none.");
+               py::arg("columns") = 0, py::arg("threads") = 1,
+               "A group of operators in one pass (csrc/cpu/group.cpp).");
+    module.def(
+        "operator_index", [](const std::string &name) { return isobit_operator_index(name.c_str()); }, py::arg("name"),
+        "The number of an operator in a group's code; -1 if there is none.");
     module.def("isa", &isa, "The instruction set in use: plain, avx2, avx512 or neon.");
     module.def("tree_root", &tree_root, py::arg("buffer"), py::arg("leaf_size") = 1024, py::arg("threads") = 1,
                "The root (RFC 6962) over leaves of leaf_size bytes.");

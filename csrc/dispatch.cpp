@@ -11,11 +11,23 @@
 namespace isobit {
 
 #if defined(__x86_64__)
-namespace plain { extern const Kernel table[]; extern const GroupKernel group_kernel; }
-namespace avx2 { extern const Kernel table[]; extern const GroupKernel group_kernel; }
-namespace avx512 { extern const Kernel table[]; extern const GroupKernel group_kernel; }
+namespace plain {
+extern const Kernel table[];
+extern const GroupKernel group_kernel;
+}  // namespace plain
+namespace avx2 {
+extern const Kernel table[];
+extern const GroupKernel group_kernel;
+}  // namespace avx2
+namespace avx512 {
+extern const Kernel table[];
+extern const GroupKernel group_kernel;
+}  // namespace avx512
 #else
-namespace neon { extern const Kernel table[]; extern const GroupKernel group_kernel; }
+namespace neon {
+extern const Kernel table[];
+extern const GroupKernel group_kernel;
+}  // namespace neon
 #endif
 
 namespace {
@@ -51,7 +63,8 @@ Isa choose() {
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                             __builtin_cpu_supports("avx512vnni");
-    const Isa known[] = {{"avx512", avx512::table, avx512::group_kernel, has_avx512}, {"avx2", avx2::table, avx2::group_kernel, has_avx2},
+    const Isa known[] = {{"avx512", avx512::table, avx512::group_kernel, has_avx512},
+                         {"avx2", avx2::table, avx2::group_kernel, has_avx2},
                          {"plain", plain::table, plain::group_kernel, true}};
 #else
     const Isa known[] = {{"neon", neon::table, neon::group_kernel, true}};
@@ -99,7 +112,8 @@ void check_tensor(const char *what, const isobit_tensor &tensor) {
         if (size == 0) continue;
         if (count > MOST_ELEMENTS / size) invalid("got %s %s, want at most 2^40 elements", what, show(tensor).text);
         count *= size;
-        if (size > 1 && stride > MOST_BYTES_APART / size) invalid("got %s with stride %lld, want less", what, (long long)stride);
+        if (size > 1 && stride > MOST_BYTES_APART / size)
+            invalid("got %s with stride %lld, want less", what, (long long)stride);
         reach += (size - 1) * stride;
     }
     if (!empty && !tensor.data) invalid("got %s without data, want a pointer", what);
@@ -154,7 +168,8 @@ void check_apart(const isobit_call &call, bool elementwise) {
 
 void check_call(const isobit_call *call) {
     if (!call) invalid("got no call, want one");
-    if (call->input_count < 0 || call->input_count > 4096) invalid("got %d operands, want 0 to 4096", call->input_count);
+    if (call->input_count < 0 || call->input_count > 4096)
+        invalid("got %d operands, want 0 to 4096", call->input_count);
     if (call->input_count && !call->inputs) invalid("got no operands, want %d", call->input_count);
     if (call->attribute_count < 0 || call->attribute_count > 64)
         invalid("got %d attribute values, want 0 to 64", call->attribute_count);
@@ -201,8 +216,10 @@ int32_t run(int index, const isobit_call *call, isobit_error *error) noexcept {
 
 void check_group(const isobit_group *group) {
     if (!group) invalid("got no group, want one");
-    if (group->input_count < 0 || group->input_count > 1024) invalid("got %d inputs, want 0 to 1024", group->input_count);
-    if (group->output_count < 1 || group->output_count > 1024) invalid("got %d outputs, want 1 to 1024", group->output_count);
+    if (group->input_count < 0 || group->input_count > 1024)
+        invalid("got %d inputs, want 0 to 1024", group->input_count);
+    if (group->output_count < 1 || group->output_count > 1024)
+        invalid("got %d outputs, want 1 to 1024", group->output_count);
     if (group->code_count < 1 || !group->code) invalid("got no code, want some");
     if ((group->input_count && !group->inputs) || !group->outputs) invalid("got no tensors, want some");
     if (group->threads < 1 || group->threads > 1024) invalid("got %d threads, want 1 to 1024", group->threads);
@@ -256,7 +273,9 @@ const char *isa_name(char *message, size_t room) {
 extern "C" {
 
 #define BY_NAME(name)                                                                                                  \
-    int32_t isobit_##name(const isobit_call *call, isobit_error *error) { return isobit::run(isobit::INDEX_##name, call, error); }
+    int32_t isobit_##name(const isobit_call *call, isobit_error *error) {                                              \
+        return isobit::run(isobit::INDEX_##name, call, error);                                                         \
+    }
 ISOBIT_OPERATORS(BY_NAME)
 
 int32_t isobit_run_group(const isobit_group *group, isobit_error *error) {

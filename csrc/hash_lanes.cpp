@@ -28,8 +28,10 @@ WIDE inline void transpose(__m512i w[16]) {
         b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
     }
     for (int i = 0; i < 4; ++i) {  // b[4 * j + i]: word 4 * q + i of blocks 4 * j to 4 * j + 3 in its quarter q
-        const __m512i low = _mm512_shuffle_i32x4(b[i], b[4 + i], 0x88), high = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0x88);
-        const __m512i low2 = _mm512_shuffle_i32x4(b[i], b[4 + i], 0xdd), high2 = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0xdd);
+        const __m512i low = _mm512_shuffle_i32x4(b[i], b[4 + i], 0x88),
+                      high = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0x88);
+        const __m512i low2 = _mm512_shuffle_i32x4(b[i], b[4 + i], 0xdd),
+                      high2 = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0xdd);
         w[i] = _mm512_shuffle_i32x4(low, high, 0x88);
         w[8 + i] = _mm512_shuffle_i32x4(low, high, 0xdd);
         w[4 + i] = _mm512_shuffle_i32x4(low2, high2, 0x88);
@@ -40,9 +42,9 @@ WIDE inline void transpose(__m512i w[16]) {
 constexpr int XOR = 0x96, CHOOSE = 0xca, MAJORITY = 0xe8;  // truth tables of three operands
 
 #define ADD _mm512_add_epi32
-#define ROTATED(x, i, j, k) \
+#define ROTATED(x, i, j, k)                                                                                            \
     _mm512_ternarylogic_epi32(_mm512_ror_epi32(x, i), _mm512_ror_epi32(x, j), _mm512_ror_epi32(x, k), XOR)
-#define SHIFTED(x, i, j, k) \
+#define SHIFTED(x, i, j, k)                                                                                            \
     _mm512_ternarylogic_epi32(_mm512_ror_epi32(x, i), _mm512_ror_epi32(x, j), _mm512_srli_epi32(x, k), XOR)
 
 WIDE void compress_lanes(__m512i state[8], const uint8_t *const blocks[LANES]) {

@@ -43,20 +43,20 @@ typedef struct {
 
 typedef int32_t (*isobit_operator)(const isobit_call *, isobit_error *);
 
-isobit_operator isobit_find(const char *name); /* NULL if there is no such operator */
+isobit_operator isobit_find(const char *name);   /* NULL if there is no such operator */
 int32_t isobit_operator_index(const char *name); /* its number in the code of a group; -1 if there is none */
 
 /* A group of elementwise operators, and of sums and extrema of rows, in one pass over memory: the bits of its members.
    The code is described in csrc/cpu/group.cpp. */
 typedef struct {
-    const isobit_tensor *inputs;  /* of the domain's number of elements, or of one element per row */
+    const isobit_tensor *inputs; /* of the domain's number of elements, or of one element per row */
     int32_t input_count;
     const isobit_tensor *outputs; /* contiguous, apart from every input */
     int32_t output_count;
     const int32_t *code;
     int32_t code_count;
-    int64_t size;                 /* elements of the domain */
-    int64_t columns;              /* elements per row; 0 where no member works on rows */
+    int64_t size;    /* elements of the domain */
+    int64_t columns; /* elements per row; 0 where no member works on rows */
     int32_t threads;
 } isobit_group;
 

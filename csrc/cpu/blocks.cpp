@@ -10,7 +10,7 @@
 namespace isobit::ISOBIT_ISA {
 namespace {
 
-constexpr int64_t BLOCK = 2048;     // elements; four operands of 8 bytes stay in the second cache
+constexpr int64_t BLOCK = 2048;  // elements; four operands of 8 bytes stay in the second cache
 constexpr int MOST_INPUTS = 3;
 
 // A transposed operand is read through a copy made tile by tile: a walk down its columns would miss every cache.
@@ -46,13 +46,14 @@ void keep_least(std::atomic<int64_t> &least, int64_t value) {
     }
 }
 
-int64_t run_range(const Operand *operands, int count, Block block, char *output, int64_t size, int64_t begin, int64_t end) {
+int64_t run_range(const Operand *operands, int count, Block block, char *output, int64_t size, int64_t begin,
+                  int64_t end) {
     alignas(64) char buffers[MOST_INPUTS][BLOCK * 8];
     alignas(Reader) char storage[MOST_INPUTS][sizeof(Reader)];
     Reader *readers[MOST_INPUTS];
     for (int i = 0; i < count; ++i)
-        readers[i] = new (storage[i])
-            Reader(operands[i].view, operands[i].data, operands[i].size, begin, buffers[i], BLOCK);
+        readers[i] =
+            new (storage[i]) Reader(operands[i].view, operands[i].data, operands[i].size, begin, buffers[i], BLOCK);
     const void *inputs[MOST_INPUTS];
     for (int64_t at = begin; at < end;) {
         int64_t n = std::min(BLOCK, end - at);

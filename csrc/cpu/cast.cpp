@@ -12,7 +12,9 @@ template <class T>
 static inline T saturate(float x) {
     constexpr double high = sizeof(T) == 8 ? 0x1p63 : std::is_signed_v<T> ? 0x1p31 : 0x1p32;  // the first too large
     constexpr double low = std::is_signed_v<T> ? -high : 0.0;
-    constexpr T most = sizeof(T) == 8 ? static_cast<T>(INT64_MAX) : std::is_signed_v<T> ? INT32_MAX : static_cast<T>(UINT32_MAX);
+    constexpr T most = sizeof(T) == 8        ? static_cast<T>(INT64_MAX)
+                       : std::is_signed_v<T> ? INT32_MAX
+                                             : static_cast<T>(UINT32_MAX);
     constexpr T least = std::is_signed_v<T> ? static_cast<T>(-most - 1) : T{0};
     const double wide = x;
     const bool inside = wide >= low && wide < high;
@@ -23,10 +25,14 @@ static inline T saturate(float x) {
 template <class T, class R>
 struct Cast {
     static R value(T x) {
-        if constexpr (std::is_same_v<T, float> && std::is_same_v<R, float>) return x;
-        else if constexpr (std::is_same_v<T, float>) return saturate<R>(x);
-        else if constexpr (std::is_same_v<R, float>) return static_cast<float>(x);
-        else return static_cast<R>(x);  // modulo 2^bits
+        if constexpr (std::is_same_v<T, float> && std::is_same_v<R, float>)
+            return x;
+        else if constexpr (std::is_same_v<T, float>)
+            return saturate<R>(x);
+        else if constexpr (std::is_same_v<R, float>)
+            return static_cast<float>(x);
+        else
+            return static_cast<R>(x);  // modulo 2^bits
     }
 };
 
@@ -54,11 +60,11 @@ Block cast_to_bool(int32_t from) {
 
 Block cast_block(int32_t from, int32_t to) {
     switch (to) {
-    case FLOAT32: return cast_to<float>(from);
-    case INT64: return cast_to<int64_t>(from);
-    case INT32: return cast_to<int32_t>(from);
-    case UINT32: return cast_to<uint32_t>(from);
-    default: return cast_to_bool(from);
+        case FLOAT32: return cast_to<float>(from);
+        case INT64: return cast_to<int64_t>(from);
+        case INT32: return cast_to<int32_t>(from);
+        case UINT32: return cast_to<uint32_t>(from);
+        default: return cast_to_bool(from);
     }
 }
 

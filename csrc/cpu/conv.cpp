@@ -55,11 +55,13 @@ std::vector<int32_t> reduce_maxima(const std::vector<int32_t> &maxima, int64_t g
 }
 
 void fill(const FloatImage &x, const GroupScales &scales, const PairedImage &image, int threads) {
-    image.planes == 3 ? fill_paired_image<true>(x, scales, image, threads) : fill_paired_image<false>(x, scales, image, threads);
+    image.planes == 3 ? fill_paired_image<true>(x, scales, image, threads)
+                      : fill_paired_image<false>(x, scales, image, threads);
 }
 
 void fill(const FloatImage &x, const GroupScales &scales, const PlacedImage &image, int threads) {
-    image.planes == 3 ? fill_placed_image<true>(x, scales, image, threads) : fill_placed_image<false>(x, scales, image, threads);
+    image.planes == 3 ? fill_placed_image<true>(x, scales, image, threads)
+                      : fill_placed_image<false>(x, scales, image, threads);
 }
 
 }  // namespace
@@ -68,16 +70,23 @@ void op_conv(const isobit_call &call) {
     const Geometry z = check_conv(call);
     const Range range = range_of(z.width, z.D * z.R * z.S);
     if (element_count(*call.output) == 0) return;
-    PairedImage image{z.N, z.groups, z.D, (z.D + 1) / 2, {z.stride[0], z.stride[1]}, {z.padding[0], z.padding[1]},
-                      (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1, (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1,
-                      range.wide ? 3 : 1, nullptr};
-    if (is_roomy(image.lanes(), element_count(call.inputs[0])))
-        return conv_direct(call, z, range);
+    PairedImage image{z.N,
+                      z.groups,
+                      z.D,
+                      (z.D + 1) / 2,
+                      {z.stride[0], z.stride[1]},
+                      {z.padding[0], z.padding[1]},
+                      (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1,
+                      (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1,
+                      range.wide ? 3 : 1,
+                      nullptr};
+    if (is_roomy(image.lanes(), element_count(call.inputs[0]))) return conv_direct(call, z, range);
     Room &scratch = room();
     const FloatImage x = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
     const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.N * z.groups,
-                                           [&](int64_t nc) { return nc / z.C * z.groups + nc % z.C / z.D; }), range);
+                                           [&](int64_t nc) { return nc / z.C * z.groups + nc % z.C / z.D; }),
+                             range);
     if (has_small_groups(z, z.D * z.R * z.S, range)) {
         const GroupScales w_scales(plane_maxima({w.x, z.O, 1, z.D * z.R, z.S}, 1), range);
         return conv_small_groups(z, x, w, scales, w_scales, call.threads, data_of<float>(*call.output));
@@ -92,7 +101,8 @@ void op_conv(const isobit_call &call) {
             float *to = filters + o * K;
             if (z.D % 2) std::fill_n(to, K, 0.0f);
             for (int64_t d = 0; d < z.D; ++d)
-                for (int64_t tap = 0; tap < taps; ++tap) to[tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
+                for (int64_t tap = 0; tap < taps; ++tap)
+                    to[tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
         }
     });
     std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
@@ -100,15 +110,18 @@ void op_conv(const isobit_call &call) {
     std::vector<int64_t> steps;
     for (int64_t tap = 0; tap < taps; ++tap)
         for (int64_t d = 0; d < image.pairs; ++d)
-            steps.push_back(d * image.channel_size() + image.offset(tap / z.S * z.dilation[0], tap % z.S * z.dilation[1]));
+            steps.push_back(d * image.channel_size() +
+                            image.offset(tap / z.S * z.dilation[0], tap % z.S * z.dilation[1]));
     const int64_t places = z.P * z.Q;
     std::vector<ConvProduct> products;
     for (int64_t group = 0; group < z.groups; ++group)
-        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
-                            z.N * places, &scales, data_of<float>(*call.output) + group * z.E * places, places, range.wide});
+        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
+                            image.plane_size(), &steps, z.N * places, &scales,
+                            data_of<float>(*call.output) + group * z.E * places, places, range.wide});
     multiply_all(products, call.threads, z.E, [&](int64_t group, int64_t j) {
         const int64_t n = j / places, p = j % places / z.Q, q = j % z.Q;
-        return Place{n * image.sample_size() + p * image.columns + q, n * z.O * places + p * z.Q + q, n * z.groups + group};
+        return Place{n * image.sample_size() + p * image.columns + q, n * z.O * places + p * z.Q + q,
+                     n * z.groups + group};
     });
     scratch.release();
 }
@@ -117,23 +130,25 @@ void op_conv_grad_input(const isobit_call &call) {
     const Geometry z = check_grad_input(call);
     const Range range = range_of(z.width, z.E * z.R * z.S);
     if (element_count(*call.output) == 0) return;
-    // Place p meets row h where h + padding = p * stride + r * dilation: by phases a of h + padding, u = p + r * dilation / stride.
+    // Place p meets row h where h + padding = p * stride + r * dilation: by phases a of h + padding, u = p + r *
+    // dilation / stride.
     PairedImage image{z.N, z.groups, z.E, (z.E + 1) / 2, {1, 1}, {}, 0, 0, range.wide ? 3 : 1, nullptr};
     const int64_t sizes[2] = {z.H, z.W}, filter[2] = {z.R, z.S}, counts[2] = {z.P, z.Q};
     int64_t extent[2];
     for (int axis = 0; axis < 2; ++axis) {
         image.low[axis] = (filter[axis] - 1) * z.dilation[axis] / z.stride[axis];
-        extent[axis] = std::max(counts[axis], (sizes[axis] - 1 + z.padding[axis]) / z.stride[axis] + 1) + image.low[axis];
+        extent[axis] =
+            std::max(counts[axis], (sizes[axis] - 1 + z.padding[axis]) / z.stride[axis] + 1) + image.low[axis];
     }
     image.rows = extent[0], image.columns = extent[1];
-    if (z.stride[0] * z.stride[1] > 64 ||
-        is_roomy(image.lanes(), element_count(call.inputs[0])))
+    if (z.stride[0] * z.stride[1] > 64 || is_roomy(image.lanes(), element_count(call.inputs[0])))
         return conv_grad_input_direct(call, z, range);
     Room &scratch = room();
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
     const GroupScales scales(reduce_maxima(plane_maxima(g, call.threads), z.N * z.groups,
-                                           [&](int64_t no) { return no / z.O * z.groups + no % z.O / z.E; }), range);
+                                           [&](int64_t no) { return no / z.O * z.groups + no % z.O / z.E; }),
+                             range);
     const std::vector<int32_t> filter_maxima =
         reduce_maxima(plane_maxima(w, call.threads), z.C, [&](int64_t od) { return od / z.D / z.E * z.D + od % z.D; });
     if (has_small_groups(z, z.E * z.R * z.S, range)) {
@@ -147,7 +162,8 @@ void op_conv_grad_input(const isobit_call &call) {
         for (int64_t b = 0; b < z.stride[1]; ++b) {
             std::vector<int64_t> taps, steps;
             for (int64_t tap = 0; tap < z.R * z.S; ++tap)
-                if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b) taps.push_back(tap);
+                if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b)
+                    taps.push_back(tap);
             // Rows u * stride + a - padding in [0, H).
             const auto from = [](int64_t low, int64_t stride) { return low > 0 ? (low + stride - 1) / stride : 0; };
             const int64_t u0 = from(z.padding[0] - a, z.stride[0]), u1 = from(z.H + z.padding[0] - a, z.stride[0]);
@@ -158,7 +174,8 @@ void op_conv_grad_input(const isobit_call &call) {
             float *filters = scratch.filters.get<float>(z.C * K);
             parallel_for(call.threads, z.groups * ((z.D + 15) / 16), [&](int64_t begin, int64_t end) {
                 for (int64_t block = begin; block < end; ++block) {
-                    const int64_t group = block / ((z.D + 15) / 16), first = block % ((z.D + 15) / 16) * 16, last = std::min(first + 16, z.D);
+                    const int64_t group = block / ((z.D + 15) / 16), first = block % ((z.D + 15) / 16) * 16,
+                                  last = std::min(first + 16, z.D);
                     if (z.E % 2) std::fill_n(filters + (group * z.D + first) * K, (last - first) * K, 0.0f);
                     for (int64_t e = 0; e < z.E; ++e)
                         for (int64_t d = first; d < last; ++d)
@@ -167,20 +184,24 @@ void op_conv_grad_input(const isobit_call &call) {
                                     w.x[((group * z.E + e) * z.D + d) * z.R * z.S + taps[tap]];
                 }
             });
-            std::vector<Operand> operands = make_operands(Layout(z.D, K, range.wide, false), z.groups, scratch.operands);
+            std::vector<Operand> operands =
+                make_operands(Layout(z.D, K, range.wide, false), z.groups, scratch.operands);
             prepare_groups(operands, filters, K, range, call.threads, filter_maxima.data());
             for (const int64_t tap : taps)
                 for (int64_t e = 0; e < image.pairs; ++e)
-                    steps.push_back(e * image.channel_size() + (image.low[0] - tap / z.S * z.dilation[0] / z.stride[0]) * image.columns +
+                    steps.push_back(e * image.channel_size() +
+                                    (image.low[0] - tap / z.S * z.dilation[0] / z.stride[0]) * image.columns +
                                     image.low[1] - tap % z.S * z.dilation[1] / z.stride[1]);
             std::vector<ConvProduct> products;
             for (int64_t group = 0; group < z.groups; ++group)
-                products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
-                                    z.N * U * V, &scales, data_of<float>(*call.output) + group * z.D * z.H * z.W, z.H * z.W, range.wide});
+                products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
+                                    image.plane_size(), &steps, z.N * U * V, &scales,
+                                    data_of<float>(*call.output) + group * z.D * z.H * z.W, z.H * z.W, range.wide});
             multiply_all(products, call.threads, z.D, [&](int64_t group, int64_t j) {
                 const int64_t n = j / (U * V), u = u0 + j / V % U, v = v0 + j % V;
                 const int64_t h = u * z.stride[0] + a - z.padding[0], column = v * z.stride[1] + b - z.padding[1];
-                return Place{n * image.sample_size() + u * image.columns + v, (n * z.C * z.H + h) * z.W + column, n * z.groups + group};
+                return Place{n * image.sample_size() + u * image.columns + v, (n * z.C * z.H + h) * z.W + column,
+                             n * z.groups + group};
             });
         }
     scratch.release();
@@ -190,16 +211,24 @@ void op_conv_grad_weight(const isobit_call &call) {
     const Geometry z = check_grad_weight(call);
     const Range range = range_of(z.width, z.N * z.P * z.Q);
     if (element_count(*call.output) == 0) return;
-    PlacedImage image{z.N, z.groups, z.D, z.stride[1], {z.padding[0], z.padding[1]}, z.H + 2 * z.padding[0], z.W + 2 * z.padding[1],
-                      range.wide ? 3 : 1, nullptr};
-    if (is_roomy(image.lanes(), element_count(call.inputs[1])))
-        return conv_grad_weight_direct(call, z, range);
+    PlacedImage image{z.N,
+                      z.groups,
+                      z.D,
+                      z.stride[1],
+                      {z.padding[0], z.padding[1]},
+                      z.H + 2 * z.padding[0],
+                      z.W + 2 * z.padding[1],
+                      range.wide ? 3 : 1,
+                      nullptr};
+    if (is_roomy(image.lanes(), element_count(call.inputs[1]))) return conv_grad_weight_direct(call, z, range);
     Room &scratch = room();
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage x = contiguous_image(call.inputs[1], scratch.second, call.threads);
-    const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.C, [&](int64_t nc) { return nc % z.C; }), range);
+    const GroupScales scales(reduce_maxima(plane_maxima(x, call.threads), z.C, [&](int64_t nc) { return nc % z.C; }),
+                             range);
     if (has_small_groups(z, 1, range)) {
-        const GroupScales g_scales(reduce_maxima(plane_maxima(g, call.threads), z.O, [&](int64_t no) { return no % z.O; }), range);
+        const GroupScales g_scales(
+            reduce_maxima(plane_maxima(g, call.threads), z.O, [&](int64_t no) { return no % z.O; }), range);
         return conv_grad_weight_small_groups(z, g, x, g_scales, scales, range, call.threads,
                                              data_of<float>(*call.output));
     }
@@ -226,11 +255,13 @@ void op_conv_grad_weight(const isobit_call &call) {
     const int64_t taps = z.R * z.S;
     std::vector<ConvProduct> products;
     for (int64_t group = 0; group < z.groups; ++group)
-        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
-                            taps * z.D, &scales, data_of<float>(*call.output) + group * z.E * z.D * taps, z.D * taps, range.wide});
+        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
+                            image.plane_size(), &steps, taps * z.D, &scales,
+                            data_of<float>(*call.output) + group * z.E * z.D * taps, z.D * taps, range.wide});
     multiply_all(products, call.threads, 224 / TILE_ROWS, [&](int64_t group, int64_t j) {
         const int64_t tap = j / z.D, d = j % z.D;
-        return Place{(tap / z.S * z.dilation[0] * image.columns + tap % z.S * z.dilation[1]) * z.D + d, d * taps + tap, group * z.D + d};
+        return Place{(tap / z.S * z.dilation[0] * image.columns + tap % z.S * z.dilation[1]) * z.D + d, d * taps + tap,
+                     group * z.D + d};
     });
     scratch.release();
 }

@@ -58,7 +58,8 @@ static inline Span meeting(int64_t count, int64_t stride, int64_t offset, int64_
 // body(p, q, h, w) for all places (p, q) where element (r, s) of the filter meets the image at (h, w).
 template <class Body>
 static void each_meeting(const Geometry &z, int64_t r, int64_t s, const Body &body) {
-    const Span down = meeting(z.P, z.stride[0], z.row(0, r), z.H), across = meeting(z.Q, z.stride[1], z.column(0, s), z.W);
+    const Span down = meeting(z.P, z.stride[0], z.row(0, r), z.H),
+               across = meeting(z.Q, z.stride[1], z.column(0, s), z.W);
     for (int64_t p = down.low; p < down.high; ++p)
         for (int64_t q = across.low; q < across.high; ++q) body(p, q, z.row(p, r), z.column(q, s));
 }
@@ -77,7 +78,9 @@ static inline void conv_direct(const isobit_call &call, const Geometry &z, const
                 const int64_t d = drs / (z.R * z.S), r = drs / z.S % z.R, s = drs % z.S;
                 const int32_t *image = x.q.data() + (n * z.C + group * z.D + d) * z.H * z.W;
                 const int64_t weight = w.q[o * z.D * z.R * z.S + drs];
-                each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) { sums[p * z.Q + q] += weight * image[h * z.W + v]; });
+                each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) {
+                    sums[p * z.Q + q] += weight * image[h * z.W + v];
+                });
             }
             for (int64_t pq = 0; pq < z.P * z.Q; ++pq)
                 out[no * z.P * z.Q + pq] = rounded(sums[pq], x.down[n * z.groups + group], w.down[o]);
@@ -88,7 +91,8 @@ static inline void conv_direct(const isobit_call &call, const Geometry &z, const
 static inline void conv_grad_input_direct(const isobit_call &call, const Geometry &z, const Range &range) {
     const QuantisedImage g = quantise_image(call.inputs[0], z.N * z.groups, range,
                                             [&](int64_t n, int64_t o) { return n * z.groups + o / z.E; });
-    const QuantisedImage w = quantise_image(call.inputs[1], z.C, range, [&](int64_t o, int64_t d) { return o / z.E * z.D + d; });
+    const QuantisedImage w =
+        quantise_image(call.inputs[1], z.C, range, [&](int64_t o, int64_t d) { return o / z.E * z.D + d; });
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, z.N * z.C, [&](int64_t begin, int64_t end) {
         std::vector<int64_t> sums(z.H * z.W);
@@ -99,7 +103,9 @@ static inline void conv_grad_input_direct(const isobit_call &call, const Geometr
                 const int64_t o = group * z.E + ers / (z.R * z.S), r = ers / z.S % z.R, s = ers % z.S;
                 const int32_t *image = g.q.data() + (n * z.O + o) * z.P * z.Q;
                 const int64_t weight = w.q[((o * z.D + d) * z.R + r) * z.S + s];
-                each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) { sums[h * z.W + v] += weight * image[p * z.Q + q]; });
+                each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) {
+                    sums[h * z.W + v] += weight * image[p * z.Q + q];
+                });
             }
             for (int64_t hw = 0; hw < z.H * z.W; ++hw)
                 out[nc * z.H * z.W + hw] = rounded(sums[hw], g.down[n * z.groups + group], w.down[c]);
@@ -113,11 +119,13 @@ static inline void conv_grad_weight_direct(const isobit_call &call, const Geomet
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, z.O * z.D * z.R * z.S, [&](int64_t begin, int64_t end) {
         for (int64_t odrs = begin; odrs < end; ++odrs) {
-            const int64_t o = odrs / (z.D * z.R * z.S), d = odrs / (z.R * z.S) % z.D, r = odrs / z.S % z.R, s = odrs % z.S;
+            const int64_t o = odrs / (z.D * z.R * z.S), d = odrs / (z.R * z.S) % z.D, r = odrs / z.S % z.R,
+                          s = odrs % z.S;
             const int64_t c = o / z.E * z.D + d;
             int64_t sum = 0;
             for (int64_t n = 0; n < z.N; ++n) {
-                const int32_t *grad = g.q.data() + (n * z.O + o) * z.P * z.Q, *image = x.q.data() + (n * z.C + c) * z.H * z.W;
+                const int32_t *grad = g.q.data() + (n * z.O + o) * z.P * z.Q,
+                              *image = x.q.data() + (n * z.C + c) * z.H * z.W;
                 each_meeting(z, r, s, [&](int64_t p, int64_t q, int64_t h, int64_t v) {
                     sum += static_cast<int64_t>(grad[p * z.Q + q]) * image[h * z.W + v];
                 });

@@ -33,13 +33,15 @@ static inline void read_window(AttributeReader &attributes, Geometry &z) {
 
 static inline int64_t places(int64_t size, int64_t kernel, int axis, const Geometry &z) {
     if (size > int64_t{1} << 40 || kernel < 1 || kernel > int64_t{1} << 40)
-        invalid("got a filter of size %lld on an image of size %lld, want 1 or more", (long long)kernel, (long long)size);
+        invalid("got a filter of size %lld on an image of size %lld, want 1 or more", (long long)kernel,
+                (long long)size);
     const int64_t room = size + 2 * z.padding[axis] - z.dilation[axis] * (kernel - 1) - 1;
     if (room < 0) invalid("got a filter that spans more than the padded image, want it to fit");
     return room / z.stride[axis] + 1;
 }
 
-static inline void want_sizes(const char *what, const isobit_tensor &tensor, int64_t n, int64_t c, int64_t h, int64_t w) {
+static inline void want_sizes(const char *what, const isobit_tensor &tensor, int64_t n, int64_t c, int64_t h,
+                              int64_t w) {
     const int64_t want[4] = {n, c, h, w};
     for (int axis = 0; axis < 4; ++axis)
         if (tensor.shape[axis] != want[axis])
@@ -58,8 +60,8 @@ static inline void want_images(const isobit_call &call) {
 
 static inline void share_groups(Geometry &z) {
     if (z.C % z.groups || z.O % z.groups)
-        invalid("got %lld input and %lld output channels in %lld groups, want multiples", (long long)z.C, (long long)z.O,
-                (long long)z.groups);
+        invalid("got %lld input and %lld output channels in %lld groups, want multiples", (long long)z.C,
+                (long long)z.O, (long long)z.groups);
     z.D = z.C / z.groups;
     z.E = z.O / z.groups;
 }
@@ -92,7 +94,8 @@ static inline Geometry check_grad_input(const isobit_call &call) {
     AttributeReader attributes(call);
     attributes.next_list("size", size, 2);
     read_window(attributes, z);
-    if (size[0] < 0 || size[1] < 0) invalid("got size (%lld, %lld), want 0 or more", (long long)size[0], (long long)size[1]);
+    if (size[0] < 0 || size[1] < 0)
+        invalid("got size (%lld, %lld), want 0 or more", (long long)size[0], (long long)size[1]);
     if (w.shape[1] > (int64_t{1} << 40) / z.groups) invalid("got w %s, want fewer channels", show(w).text);
     z.N = g.shape[0], z.O = g.shape[1], z.P = g.shape[2], z.Q = g.shape[3];
     z.C = w.shape[1] * z.groups, z.H = size[0], z.W = size[1], z.R = w.shape[2], z.S = w.shape[3];

@@ -52,8 +52,9 @@ struct GroupScales {
     }
 };
 
-// The padded, quantised image: [group][plane][n][pair of channels][phase][rows][columns] int32. A lane is the integers of
-// two channels. Phase (a, b) holds the padded rows and columns with remainder (a, b) by `step`: a stride becomes steps of 1.
+// The padded, quantised image: [group][plane][n][pair of channels][phase][rows][columns] int32. A lane is the integers
+// of two channels. Phase (a, b) holds the padded rows and columns with remainder (a, b) by `step`: a stride becomes
+// steps of 1.
 struct PairedImage {
     int64_t N, groups, channels, pairs, step[2], low[2], rows, columns;
     int planes;
@@ -89,7 +90,8 @@ static void quantise_row(const float *even, const float *odd, int64_t W, const S
 template <bool WIDE>
 static void fill_paired_image(const FloatImage &x, const GroupScales &scales, const PairedImage &image, int threads) {
     for_each_unit(threads, image.groups * image.N * image.pairs, [&](int64_t unit) {
-        const int64_t pair = unit % image.pairs, n = unit / image.pairs % image.N, group = unit / (image.pairs * image.N);
+        const int64_t pair = unit % image.pairs, n = unit / image.pairs % image.N,
+                      group = unit / (image.pairs * image.N);
         const float *even = x.x + ((n * image.groups + group) * image.channels + 2 * pair) * x.H * x.W;
         const float *odd = 2 * pair + 1 < image.channels ? even + x.H * x.W : nullptr;
         std::vector<int32_t> row(x.W + image.low[1] + image.step[1] * image.columns);
@@ -102,7 +104,8 @@ static void fill_paired_image(const FloatImage &x, const GroupScales &scales, co
                 const float *second = odd ? odd + h * x.W : nullptr;
                 const int64_t padded = h + image.low[0];
                 if (image.step[1] == 1) {
-                    quantise_row<WIDE>(even + h * x.W, second, x.W, scale, plane, out + image.offset(padded, image.low[1]));
+                    quantise_row<WIDE>(even + h * x.W, second, x.W, scale, plane,
+                                       out + image.offset(padded, image.low[1]));
                     continue;
                 }
                 quantise_row<WIDE>(even + h * x.W, second, x.W, scale, plane, row.data() + image.low[1]);
@@ -116,8 +119,8 @@ static void fill_paired_image(const FloatImage &x, const GroupScales &scales, co
     });
 }
 
-// The padded, quantised image for the gradient of the filters: [group][plane][n][rows][columns][channel] int32. A lane is
-// the integers at a column and at the next place of the filter, `step` columns on.
+// The padded, quantised image for the gradient of the filters: [group][plane][n][rows][columns][channel] int32. A lane
+// is the integers at a column and at the next place of the filter, `step` columns on.
 struct PlacedImage {
     int64_t N, groups, channels, step, low[2], rows, columns;
     int planes;
@@ -137,7 +140,8 @@ static void fill_placed_image(const FloatImage &x, const GroupScales &scales, co
         int32_t *q = scratch.get<int32_t>(LANES * pitch);
         const int64_t row = unit % image.rows, n = unit / image.rows % image.N, group = unit / (image.rows * image.N);
         const int64_t h = row - image.low[0];
-        int32_t *out = image.data + group * image.planes * image.plane_size() + (n * image.rows + row) * image.columns * image.channels;
+        int32_t *out = image.data + group * image.planes * image.plane_size() +
+                       (n * image.rows + row) * image.columns * image.channels;
         if (h < 0 || h >= x.H) {
             for (int plane = 0; plane < image.planes; ++plane)
                 std::memset(out + plane * image.plane_size(), 0, image.columns * image.channels * sizeof(int32_t));
@@ -149,7 +153,8 @@ static void fill_placed_image(const FloatImage &x, const GroupScales &scales, co
             for (int i = 0; i < count; ++i) {
                 const int64_t channel = group * image.channels + c + i;
                 const float *from = x.x + ((n * x.C + channel) * x.H + h) * x.W;
-                const Floats up0 = broadcast(scales.scales[channel].up[0]), up1 = broadcast(scales.scales[channel].up[1]);
+                const Floats up0 = broadcast(scales.scales[channel].up[0]),
+                             up1 = broadcast(scales.scales[channel].up[1]);
                 int32_t *to = q + i * pitch + image.low[1];
                 for (int64_t w = 0; w < x.W; w += LANES) {
                     const int some = static_cast<int>(std::min<int64_t>(LANES, x.W - w));

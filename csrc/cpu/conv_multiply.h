@@ -58,7 +58,8 @@ static void plan_panel(const ConvProduct &product, int64_t panel, const GetPlace
 }
 
 // Copies whole vectors: what lies past a piece is overwritten by the next one, past a panel by the next lane of k.
-static inline void copy_panel(const int32_t *image, const int64_t *steps, int64_t pairs, const PanelPlan &plan, int32_t *out) {
+static inline void copy_panel(const int32_t *image, const int64_t *steps, int64_t pairs, const PanelPlan &plan,
+                              int32_t *out) {
     for (int64_t k = 0; k < pairs; ++k, out += TILE_COLUMNS)
         for (int i = 0; i < plan.count; ++i) {
             const Piece &piece = plan.pieces[i];
@@ -86,9 +87,16 @@ static void multiply_places(const ConvProduct &product, int64_t row_begin, int64
             const int64_t pairs = layout.size_of(chunk);
             const int64_t *steps = product.steps->data() + chunk * layout.chunk_pairs;
             for (int i = 0; i < layout.planes; ++i)
-                copy_panel(product.image + i * product.plane_size, steps, pairs, plan, packed + i * pairs * TILE_COLUMNS);
+                copy_panel(product.image + i * product.plane_size, steps, pairs, plan,
+                           packed + i * pairs * TILE_COLUMNS);
             if (!product.wide) bound_panel(packed, pairs, plan.used, TILE_COLUMNS, bounds);
-            return Columns{packed, &bounds, plan.moderate_down, plan.down, product.scales->is_moderate, reinterpret_cast<const char *>(packed), 0};
+            return Columns{packed,
+                           &bounds,
+                           plan.moderate_down,
+                           plan.down,
+                           product.scales->is_moderate,
+                           reinterpret_cast<const char *>(packed),
+                           0};
         },
         [](int64_t, int, int64_t) {},
         [&](int64_t row, int64_t panel, const float *values) {
@@ -103,18 +111,22 @@ static void multiply_places(const ConvProduct &product, int64_t row_begin, int64
 
 // place(product index, column) gives the Place. Units are blocks of columns, and of rows where there are many.
 template <class GetPlace>
-static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows, const GetPlace &place) {
+static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
+                         const GetPlace &place) {
     struct Unit {
         int64_t product, row, row_end, column, column_end;
     };
     std::vector<Unit> units;
     for (size_t at = 0; at < products.size(); ++at) {
-        const int64_t rows = products[at].rows->layout.panels, columns = (products[at].columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+        const int64_t rows = products[at].rows->layout.panels,
+                      columns = (products[at].columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
         int64_t across = 256 / TILE_COLUMNS;
-        while (across > 1 && static_cast<int64_t>(products.size()) * ((columns + across - 1) / across) < 8 * threads) across /= 2;
+        while (across > 1 && static_cast<int64_t>(products.size()) * ((columns + across - 1) / across) < 8 * threads)
+            across /= 2;
         for (int64_t column = 0; column < columns; column += across)
             for (int64_t row = 0; row < rows; row += block_rows)
-                units.push_back({static_cast<int64_t>(at), row, std::min(row + block_rows, rows), column, std::min(column + across, columns)});
+                units.push_back({static_cast<int64_t>(at), row, std::min(row + block_rows, rows), column,
+                                 std::min(column + across, columns)});
     }
     for_each_unit(threads, static_cast<int64_t>(units.size()), [&](int64_t index) {
         const Unit &unit = units[index];

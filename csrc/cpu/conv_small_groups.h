@@ -13,7 +13,9 @@ static inline bool has_small_groups(const Geometry &z, int64_t terms, const Rang
 }
 
 static inline PixelImage padded_pixels(const Geometry &z) {
-    return {{z.stride[0], z.stride[1]}, {z.padding[0], z.padding[1]}, (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1,
+    return {{z.stride[0], z.stride[1]},
+            {z.padding[0], z.padding[1]},
+            (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1,
             (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1};
 }
 

@@ -14,10 +14,10 @@ using Unsigned = std::make_unsigned_t<T>;
 // Integers wrap: computed as unsigned, where overflow is defined.
 #define WRAPPING(NAME, SIGN)                                                                                           \
     struct NAME {                                                                                                      \
-        static float value(float a, float b) { return canonical(a SIGN b); }                                          \
+        static float value(float a, float b) { return canonical(a SIGN b); }                                           \
         template <class T>                                                                                             \
         static T value(T a, T b) {                                                                                     \
-            return static_cast<T>(static_cast<Unsigned<T>>(a) SIGN static_cast<Unsigned<T>>(b));                      \
+            return static_cast<T>(static_cast<Unsigned<T>>(a) SIGN static_cast<Unsigned<T>>(b));                       \
         }                                                                                                              \
     };
 WRAPPING(Add, +)
@@ -110,12 +110,15 @@ struct ShiftRight {
         using U = Unsigned<T>;
         constexpr U bits = 8 * sizeof(T);
         const U by = static_cast<U>(amount);
-        if constexpr (std::is_signed_v<T>) return x >> (by < bits ? by : bits - 1);
-        else return by < bits ? x >> (by & (bits - 1)) : T{0};
+        if constexpr (std::is_signed_v<T>)
+            return x >> (by < bits ? by : bits - 1);
+        else
+            return by < bits ? x >> (by & (bits - 1)) : T{0};
     }
 };
 
-// q rounds toward minus infinity, r has the divisor's sign. Dividing by -1 is negation, which wraps where `/` is undefined.
+// q rounds toward minus infinity, r has the divisor's sign. Dividing by -1 is negation, which wraps where `/` is
+// undefined.
 template <class T, bool WANT_REMAINDER>
 int64_t divide_block(const void *const *inputs, void *output, int64_t n) {
     const T *a = static_cast<const T *>(inputs[0]), *b = static_cast<const T *>(inputs[1]);
@@ -164,7 +167,8 @@ void run_extremum(const isobit_call &call) {
 
 template <class F>
 void run_signed(const isobit_call &call) {
-    run_blocks(call, 1, {unary<F, float, float>, unary<F, int64_t, int64_t>, unary<F, int32_t, int32_t>, nullptr, nullptr});
+    run_blocks(call, 1,
+               {unary<F, float, float>, unary<F, int64_t, int64_t>, unary<F, int32_t, int32_t>, nullptr, nullptr});
 }
 
 template <class F>
@@ -184,8 +188,9 @@ void run_bitwise(const isobit_call &call) {
 
 template <class F>
 void run_shift(const isobit_call &call) {
-    run_blocks(call, 2,
-               {nullptr, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>, binary<F, uint32_t, uint32_t>, nullptr});
+    run_blocks(
+        call, 2,
+        {nullptr, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>, binary<F, uint32_t, uint32_t>, nullptr});
 }
 
 template <bool WANT_REMAINDER>
@@ -201,7 +206,9 @@ void run_division(const isobit_call &call) {
 void op_add(const isobit_call &call) { run_arithmetic<Add>(call); }
 void op_sub(const isobit_call &call) { run_arithmetic<Sub>(call); }
 void op_mul(const isobit_call &call) { run_arithmetic<Mul>(call); }
-void op_div(const isobit_call &call) { run_blocks(call, 2, {binary<Div, float, float>, nullptr, nullptr, nullptr, nullptr}); }
+void op_div(const isobit_call &call) {
+    run_blocks(call, 2, {binary<Div, float, float>, nullptr, nullptr, nullptr, nullptr});
+}
 void op_floor_divide(const isobit_call &call) { run_division<false>(call); }
 void op_remainder(const isobit_call &call) { run_division<true>(call); }
 void op_maximum(const isobit_call &call) { run_extremum<Maximum>(call); }
@@ -232,7 +239,11 @@ void op_select(const isobit_call &call) {
                 show(a).text, show(b).text);
     want_output(call, a.dtype, a.rank, a.shape);
     const int64_t size = item_size(a.dtype);
-    for_blocks(call, size == 8 ? select_block<uint64_t> : size == 4 ? select_block<uint32_t> : select_block<uint8_t>, CHEAP, "");
+    for_blocks(call,
+               size == 8   ? select_block<uint64_t>
+               : size == 4 ? select_block<uint32_t>
+                           : select_block<uint8_t>,
+               CHEAP, "");
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -29,8 +29,9 @@ struct FixedPoint {
     bool finite() const { return back == back; }
 };
 
-// The scale 2^(bits - e) that leaves |q| <= 2^bits, where max|x| = f * 2^e with 1/2 <= f < 1. Without branches: a float32's
-// subnormals are normal in float64, so its exponent field there is e + 1022. An all-zero group may have any scale.
+// The scale 2^(bits - e) that leaves |q| <= 2^bits, where max|x| = f * 2^e with 1/2 <= f < 1. Without branches: a
+// float32's subnormals are normal in float64, so its exponent field there is e + 1022. An all-zero group may have any
+// scale.
 static inline FixedPoint fixed_point(int32_t maximum, int bits) {
     const uint64_t field = bits_of(static_cast<double>(float_of(static_cast<uint32_t>(maximum)))) >> 52;
     const uint64_t into = static_cast<uint64_t>(2045 + bits) - field;
@@ -40,8 +41,8 @@ static inline FixedPoint fixed_point(int32_t maximum, int bits) {
     return {zero ? 1.0 : double_of(into << 52), zero ? 1.0 : finite ? back : double_of(0x7ff8000000000000u)};
 }
 
-// rne(x * 2^s) stands in the low bits of the float64 sum with 1.5 * 2^52, as |q| <= 2^46 < 2^51. The sums below keep the
-// constant's bits and take them off once at the end, modulo 2^64.
+// rne(x * 2^s) stands in the low bits of the float64 sum with 1.5 * 2^52, as |q| <= 2^46 < 2^51. The sums below keep
+// the constant's bits and take them off once at the end, modulo 2^64.
 constexpr double ROUNDER = 0x1.8p52;
 constexpr uint64_t ROUNDER_BITS = 0x4338000000000000u;
 

@@ -35,7 +35,9 @@ static inline float from_rising_key(int32_t key) {
 
 // NaN < -inf < ... < +inf: the NaN wins a minimum too. The canonical NaN wraps around to the least integer.
 constexpr uint32_t NAN_STEP = 0x00400000u;
-static inline int32_t falling_key(float x) { return static_cast<int32_t>(static_cast<uint32_t>(rising_key(x)) + NAN_STEP); }
+static inline int32_t falling_key(float x) {
+    return static_cast<int32_t>(static_cast<uint32_t>(rising_key(x)) + NAN_STEP);
+}
 static inline float from_falling_key(int32_t key) {
     return from_rising_key(static_cast<int32_t>(static_cast<uint32_t>(key) - NAN_STEP));
 }

@@ -28,9 +28,9 @@ static inline float isobit_fn_erf(float x) {
     return isobit_unless_nan(x, isobit_with_sign((float)(a * isobit_polynomial(ERF, v)), x));
 }
 
-#define ISOBIT_BLOCK(NAME, FUNCTION)                                                  \
-    static inline void NAME(const float *x, float *y, int64_t n) {                    \
-        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) y[i] = FUNCTION(x[i]);   \
+#define ISOBIT_BLOCK(NAME, FUNCTION)                                                                                   \
+    static inline void NAME(const float *x, float *y, int64_t n) {                                                     \
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) y[i] = FUNCTION(x[i]);                                    \
     }
 
 ISOBIT_BLOCK(isobit_block_sqrt, isobit_fn_sqrt)
@@ -43,7 +43,7 @@ ISOBIT_BLOCK(isobit_block_log1p, isobit_fn_log1p)
 
 #ifdef __AVX512DQ__
 #include "functions_avx512.h"
-#define ISOBIT_FAST_BLOCK(NAME, FAST, FUNCTION) \
+#define ISOBIT_FAST_BLOCK(NAME, FAST, FUNCTION)                                                                        \
     static inline void NAME(const float *x, float *y, int64_t n) { isobit_block_fast<FAST, FUNCTION>(x, y, n); }
 #else
 #define ISOBIT_FAST_BLOCK(NAME, FAST, FUNCTION) ISOBIT_BLOCK(NAME, FUNCTION)
@@ -62,16 +62,16 @@ static inline bool isobit_trig_all_small(const float *x, int64_t n) {
 }
 
 // Large, infinite and NaN arguments are rare: a run of 256 that holds one is done one by one.
-#define ISOBIT_TRIG_BLOCK(NAME, SMALL, ANY)                                                   \
-    static inline void NAME(const float *x, float *y, int64_t n) {                            \
-        for (int64_t start = 0; start < n; start += 256) {                                    \
-            const int64_t stop = start + 256 < n ? start + 256 : n;                           \
-            if (isobit_trig_all_small(x + start, stop - start)) {                             \
-                _Pragma("GCC ivdep") for (int64_t i = start; i < stop; i++) y[i] = SMALL(x[i]); \
-            } else {                                                                          \
-                for (int64_t i = start; i < stop; i++) y[i] = ANY(x[i]);                      \
-            }                                                                                 \
-        }                                                                                     \
+#define ISOBIT_TRIG_BLOCK(NAME, SMALL, ANY)                                                                            \
+    static inline void NAME(const float *x, float *y, int64_t n) {                                                     \
+        for (int64_t start = 0; start < n; start += 256) {                                                             \
+            const int64_t stop = start + 256 < n ? start + 256 : n;                                                    \
+            if (isobit_trig_all_small(x + start, stop - start)) {                                                      \
+                _Pragma("GCC ivdep") for (int64_t i = start; i < stop; i++) y[i] = SMALL(x[i]);                        \
+            } else {                                                                                                   \
+                for (int64_t i = start; i < stop; i++) y[i] = ANY(x[i]);                                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 ISOBIT_TRIG_BLOCK(isobit_block_sin, isobit_sin_small, isobit_fn_sin)

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr float LN2_HIGH = 0x1.62e430p-1f, LN2_LOW = -0x1.05c610p-29f;      // 24 bits, and the rest
+constexpr float LN2_HIGH = 0x1.62e430p-1f, LN2_LOW = -0x1.05c610p-29f;  // 24 bits, and the rest
 constexpr float LN2_COARSE = 0x1.62e4p-1f, LN2_FINE = 0x1.7f7d1cp-20f;  // 16 bits, and the rest
 
 typedef int32_t Integers __attribute__((vector_size(64)));

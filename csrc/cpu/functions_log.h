@@ -15,7 +15,8 @@ static inline isobit_log_parts isobit_log_split(double u) {
     return {k, isobit_double_of(bits - (moved & 0xfff0000000000000) + one)};
 }
 
-// f - ln(1 + f) = f^2/2 - s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2: f itself is exact and carries the precision.
+// f - ln(1 + f) = f^2/2 - s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2: f itself is exact and carries the
+// precision.
 static inline double isobit_log_defect(double f) {
     const double s = f / (2.0 + f), z = s * s, half_square = 0.5 * f * f;
     return isobit_fma(-s, isobit_fma(z, isobit_polynomial(LOG, z), half_square), half_square);

@@ -41,7 +41,8 @@ static inline double isobit_sine_of_large(float x, uint64_t half) {
         product[i] = sum & 0xffffffff;
         carry = sum >> 32;
     }
-    const uint64_t turns = ((product[0] << 32) | product[1]) + (half << 62);  // |x|/pi + half/2 in units of 2^-63, mod 2
+    const uint64_t turns =
+        ((product[0] << 32) | product[1]) + (half << 62);  // |x|/pi + half/2 in units of 2^-63, mod 2
     const uint64_t fraction = (turns << 1) | (product[2] >> 31), rest = product[2] & 0x7fffffff;
     const uint64_t parity = (turns >> 63) + (fraction >> 63);  // to the nearest n
     const double high = (double)(int64_t)(fraction & ~(uint64_t)0x7ff);

@@ -14,7 +14,8 @@ void take(const T *table, int64_t row_stride, int64_t width, const int64_t *ids,
         if (width == 1)
             for (int64_t i = begin; i < end; ++i) out[i] = table[ids[i] * row_stride];
         else
-            for (int64_t i = begin; i < end; ++i) std::memcpy(out + i * width, table + ids[i] * row_stride, width * sizeof(T));
+            for (int64_t i = begin; i < end; ++i)
+                std::memcpy(out + i * width, table + ids[i] * row_stride, width * sizeof(T));
     });
 }
 
@@ -22,7 +23,8 @@ void take(const T *table, int64_t row_stride, int64_t width, const int64_t *ids,
 bool has_contiguous_rows(const isobit_tensor &table) {
     isobit_tensor row{};
     row.rank = table.rank - 1;
-    for (int axis = 1; axis < table.rank; ++axis) row.shape[axis - 1] = table.shape[axis], row.stride[axis - 1] = table.stride[axis];
+    for (int axis = 1; axis < table.rank; ++axis)
+        row.shape[axis - 1] = table.shape[axis], row.stride[axis - 1] = table.stride[axis];
     return is_contiguous(row);
 }
 
@@ -43,7 +45,8 @@ void take_rows(const isobit_call &call) {
 
 // Rows [begin, end) of the result, seen as [outer, size, inner].
 template <class T>
-void gather_rows(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin, int64_t end) {
+void gather_rows(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin,
+                 int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
         const T *source = x + row / to.size * from.size * from.inner;
         const int64_t *place = index + row * to.inner;
@@ -53,7 +56,8 @@ void gather_rows(const Along &from, const Along &to, const T *x, const int64_t *
 
 // As gather_rows where inner is 1: a whole line along the axis at once.
 template <class T>
-void gather_lines(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin, int64_t end) {
+void gather_lines(const Along &from, const Along &to, const T *x, const int64_t *index, T *out, int64_t begin,
+                  int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
         const T *source = x + line * from.size;
         for (int64_t i = line * to.size; i < (line + 1) * to.size; ++i) out[i] = source[index[i]];
@@ -71,8 +75,10 @@ void gather(const isobit_call &call, int axis) {
     const bool lines = to.inner == 1;
     const int64_t count = lines ? to.outer : to.outer * to.size, cost = lines ? to.size : to.inner;
     parallel_for(call.threads, count, GRAIN / cost + 1, [&](int64_t begin, int64_t end) {
-        if (lines) gather_lines(from, to, x.get(), index.get(), out, begin, end);
-        else gather_rows(from, to, x.get(), index.get(), out, begin, end);
+        if (lines)
+            gather_lines(from, to, x.get(), index.get(), out, begin, end);
+        else
+            gather_rows(from, to, x.get(), index.get(), out, begin, end);
     });
 }
 
@@ -84,14 +90,18 @@ void op_take_rows(const isobit_call &call) {
     want_dtype("ids", ids, INT64, "int64");
     const int rank = ids.rank + table.rank - 1;
     if (table.rank < 1 || rank > 8)
-        invalid("got table %s and ids %s, want a table of rank 1 or more, a result of rank 8 or less", show(table).text, show(ids).text);
+        invalid("got table %s and ids %s, want a table of rank 1 or more, a result of rank 8 or less", show(table).text,
+                show(ids).text);
     int64_t shape[16];
     std::copy_n(ids.shape, ids.rank, shape);
     std::copy_n(table.shape + 1, table.rank - 1, shape + ids.rank);
     want_output(call, table.dtype, rank, shape);
-    if (item_size(table.dtype) == 8) take_rows<uint64_t>(call);
-    else if (item_size(table.dtype) == 4) take_rows<uint32_t>(call);
-    else take_rows<uint8_t>(call);
+    if (item_size(table.dtype) == 8)
+        take_rows<uint64_t>(call);
+    else if (item_size(table.dtype) == 4)
+        take_rows<uint32_t>(call);
+    else
+        take_rows<uint8_t>(call);
 }
 
 void op_gather(const isobit_call &call) {
@@ -103,9 +113,12 @@ void op_gather(const isobit_call &call) {
     attributes.end();
     want_same_but_along(x, index, axis);
     want_output(call, x.dtype, index.rank, index.shape);
-    if (item_size(x.dtype) == 8) gather<uint64_t>(call, axis);
-    else if (item_size(x.dtype) == 4) gather<uint32_t>(call, axis);
-    else gather<uint8_t>(call, axis);
+    if (item_size(x.dtype) == 8)
+        gather<uint64_t>(call, axis);
+    else if (item_size(x.dtype) == 4)
+        gather<uint32_t>(call, axis);
+    else
+        gather<uint8_t>(call, axis);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -4,7 +4,8 @@
 // make a row where a member reduces rows. The code, in 32-bit words:
 //   the number of registers; for each its dtype and 0 (an element per element of the domain) or 1 (one per row);
 //   the register of each output; then steps of five words: operator, result, three operands (-1 for none).
-// The inputs are the first registers. An output may be a contiguous input's own memory. The operator is its place in ISOBIT_OPERATORS, or -1: repeat a row's value along it.
+// The inputs are the first registers. An output may be a contiguous input's own memory. The operator is its place in
+// ISOBIT_OPERATORS, or -1: repeat a row's value along it.
 #include "blocks.h"
 
 #include <cstring>
@@ -21,9 +22,10 @@ extern const Kernel table[];
 
 namespace {
 
-constexpr int64_t TILE = 512;  // elements: some twenty registers of them stay in the first cache
+constexpr int64_t TILE = 512;            // elements: some twenty registers of them stay in the first cache
 constexpr int64_t MOST_COLUMNS = 65536;  // of a sum: with 46 bits an element, |sum| <= 2^62
-constexpr int64_t WORK_OF_A_THREAD = 131072;  // steps times elements: some 30 microseconds, more than a thread takes to wake
+constexpr int64_t WORK_OF_A_THREAD =
+    131072;  // steps times elements: some 30 microseconds, more than a thread takes to wake
 constexpr int32_t MOST_REGISTERS = 1024;
 constexpr int32_t SPREAD = -1;
 constexpr int SUM_BITS = 46;
@@ -63,7 +65,8 @@ class Words {
     bool done() const { return at_ == end_; }
     int32_t next(const char *what, int64_t low, int64_t high) {
         if (at_ == end_) invalid("got code that ends before a %s, want one", what);
-        if (*at_ < low || *at_ > high) invalid("got %s %d, want %lld to %lld", what, *at_, (long long)low, (long long)high);
+        if (*at_ < low || *at_ > high)
+            invalid("got %s %d, want %lld to %lld", what, *at_, (long long)low, (long long)high);
         return *at_++;
     }
 
@@ -74,7 +77,8 @@ class Words {
 // The block of an operator is what it would run on one element of these dtypes: asked for, its own checks included.
 Block ask_for_block(const Plan &plan, const Step &step) {
     const bool can_fault = step.op == AT_floor_divide || step.op == AT_remainder;
-    if (step.op < AT_add || step.op > AT_cast || can_fault) invalid("got operator %d in a group, want an elementwise one", step.op);
+    if (step.op < AT_add || step.op > AT_cast || can_fault)
+        invalid("got operator %d in a group, want an elementwise one", step.op);
     isobit_tensor inputs[3]{}, output{};
     int32_t count = 0;
     for (int32_t operand : step.operands)
@@ -104,7 +108,8 @@ void want_kinds(const Plan &plan, const Step &step, bool operands_per_row, bool 
         if (!plan.registers[operand].written) invalid("got register %d read before it is written", operand);
         if (plan.registers[operand].per_row != operands_per_row) invalid("got register %d of the wrong kind", operand);
     }
-    if (operand_count >= 0 && count != operand_count) invalid("got %d operands in a group, want %d", count, operand_count);
+    if (operand_count >= 0 && count != operand_count)
+        invalid("got %d operands in a group, want %d", count, operand_count);
     if (plan.registers[step.result].per_row != result_per_row) invalid("got result %d of the wrong kind", step.result);
 }
 
@@ -128,7 +133,8 @@ void read_registers(const isobit_group &group, Words &words, Plan &plan) {
         r.per_row = words.next("kind", 0, plan.columns ? 1 : 0);
     }
     for (int32_t i = 0; i < group.output_count; ++i) {
-        Register &r = plan.registers[words.next("output register", group.input_count, int64_t(plan.registers.size()) - 1)];
+        Register &r =
+            plan.registers[words.next("output register", group.input_count, int64_t(plan.registers.size()) - 1)];
         if (r.output >= 0) invalid("got one register for two outputs, want one each");
         r.output = i;
     }
@@ -156,7 +162,8 @@ bool lies_on(const isobit_tensor &output, const isobit_tensor &input) {
     const Extent a(output), b(input);
     if (a.end <= b.begin || b.end <= a.begin) return false;
     if (a.begin != b.begin || a.end != b.end || !is_contiguous(input))
-        invalid("got output %s that overlaps input %s, want them apart or the same", show(output).text, show(input).text);
+        invalid("got output %s that overlaps input %s, want them apart or the same", show(output).text,
+                show(input).text);
     return true;
 }
 
@@ -168,7 +175,8 @@ void defer_outputs(const isobit_group &group, Plan &plan) {
             if (!lies_on(group.outputs[output.output], group.inputs[i])) continue;
             bool is_written = false;
             for (const Step &step : plan.steps) {
-                if (is_written && std::find(step.operands, step.operands + 3, i) != step.operands + 3) output.deferred = true;
+                if (is_written && std::find(step.operands, step.operands + 3, i) != step.operands + 3)
+                    output.deferred = true;
                 is_written |= step.result == number;
             }
         }
@@ -180,7 +188,8 @@ Plan read_plan(const isobit_group &group) {
     plan.size = group.size, plan.columns = group.columns;
     if (plan.size < 1) invalid("got a group of %lld elements, want 1 or more", (long long)plan.size);
     if (plan.columns < 0 || plan.columns > MOST_COLUMNS || (plan.columns && plan.size % plan.columns))
-        invalid("got rows of %lld in %lld elements, want a divisor of at most 2^16", (long long)plan.columns, (long long)plan.size);
+        invalid("got rows of %lld in %lld elements, want a divisor of at most 2^16", (long long)plan.columns,
+                (long long)plan.size);
     if (plan.columns) {
         plan.rows = plan.size / plan.columns;
         plan.tile_rows = std::clamp<int64_t>(TILE / plan.columns, 1, plan.rows);
@@ -246,9 +255,12 @@ void spread_as(const void *from, void *to, int64_t rows, int64_t columns) {
 }
 
 void spread_rows(int64_t size, const void *from, void *to, int64_t rows, int64_t columns) {
-    if (size == 4) spread_as<uint32_t>(from, to, rows, columns);
-    else if (size == 8) spread_as<uint64_t>(from, to, rows, columns);
-    else spread_as<uint8_t>(from, to, rows, columns);
+    if (size == 4)
+        spread_as<uint32_t>(from, to, rows, columns);
+    else if (size == 8)
+        spread_as<uint64_t>(from, to, rows, columns);
+    else
+        spread_as<uint8_t>(from, to, rows, columns);
 }
 
 // The tiles of one thread: a place for every register, readers for the inputs.
@@ -274,7 +286,8 @@ class Worker {
 
     void run(int64_t at, int64_t n) {
         for (int32_t i = 0; i < group_.input_count; ++i)
-            places_[i] = const_cast<char *>(static_cast<const char *>(readers_[i].read(plan_.count(plan_.registers[i], n))));
+            places_[i] =
+                const_cast<char *>(static_cast<const char *>(readers_[i].read(plan_.count(plan_.registers[i], n))));
         for (size_t i = group_.input_count; i < plan_.registers.size(); ++i) {
             const Register &r = plan_.registers[i];
             if (r.is_direct()) places_[i] = place_in_output(r, at);
@@ -316,7 +329,8 @@ class Worker {
 
 void run_group(const isobit_group &group) {
     const Plan plan = read_plan(group);
-    const int64_t elements = std::clamp<int64_t>(WORK_OF_A_THREAD / static_cast<int64_t>(plan.steps.size() + 1), COSTLY, 2 * CHEAP);
+    const int64_t elements =
+        std::clamp<int64_t>(WORK_OF_A_THREAD / static_cast<int64_t>(plan.steps.size() + 1), COSTLY, 2 * CHEAP);
     const int64_t unit = plan.columns ? plan.columns : 1, grain = std::max<int64_t>(elements / unit, 1);
     parallel_for(group.threads, plan.size / unit, grain, [&](int64_t first, int64_t last) {
         Worker worker(group, plan, first * unit);

@@ -12,10 +12,10 @@
 namespace isobit::ISOBIT_ISA {
 
 struct Groups {
-    Strided kept;        // one position per output, in the output's order
-    Strided reduced;     // the positions of one group
+    Strided kept;     // one position per output, in the output's order
+    Strided reduced;  // the positions of one group
     int64_t outputs = 1;
-    int64_t size = 1;    // elements per group
+    int64_t size = 1;         // elements per group
     bool by_columns = false;  // neighbouring outputs lie side by side: read rows, keep one accumulator per column
 
     int64_t columns() const { return by_columns ? kept.inner() : 1; }
@@ -41,7 +41,8 @@ static inline Groups make_groups(const isobit_tensor &x, const bool *is_reduced,
     *rank = kept;
     groups.kept = merge_axes(kept, shape, kept_stride);
     groups.reduced = merge_axes(reduced, reduced_shape, reduced_stride);
-    groups.by_columns = groups.kept.inner_stride() == 1 && groups.kept.inner() > 1 && groups.reduced.inner_stride() != 1;
+    groups.by_columns =
+        groups.kept.inner_stride() == 1 && groups.kept.inner() > 1 && groups.reduced.inner_stride() != 1;
     return groups;
 }
 
@@ -66,7 +67,7 @@ static inline void for_rows(const Groups &groups, int64_t origin, const Row &row
     });
 }
 
-constexpr int64_t PANEL = 512;                 // columns that share a pass, at most
+constexpr int64_t PANEL = 512;                  // columns that share a pass, at most
 constexpr int64_t PANEL_ELEMENTS = 256 * 1024;  // so that a second pass finds them in the second cache
 constexpr int64_t REDUCTION_GRAIN = 32768;
 

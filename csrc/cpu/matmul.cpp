@@ -36,8 +36,12 @@ Columns columns_of(const Operand &operand, int64_t chunk, int64_t panel) {
     const int64_t first = panel * TILE_COLUMNS;
     const bool is_last = panel + 1 == operand.layout.panels;
     const char *ahead = reinterpret_cast<const char *>(operand.panel(chunk, is_last ? panel : panel + 1));
-    return {operand.panel(chunk, panel),   &operand.bound(chunk, panel), operand.scales.moderate_down + first,
-            operand.scales.down + first,   operand.scales.is_moderate,   ahead,
+    return {operand.panel(chunk, panel),
+            &operand.bound(chunk, panel),
+            operand.scales.moderate_down + first,
+            operand.scales.down + first,
+            operand.scales.is_moderate,
+            ahead,
             operand.layout.size_of(chunk) * TILE_COLUMNS * operand.layout.planes * 4};
 }
 
@@ -46,7 +50,8 @@ void multiply_matrices(const Problem &problem) {
     const Matrix &a = problem.a, &b = problem.b;
     const int64_t M = a.rows, K = a.columns, N = b.columns;
     const bool wide = problem.range.wide;
-    const int threads = static_cast<int>(std::clamp(static_cast<double>(M) * N * K / WORK_OF_A_THREAD, 1.0, static_cast<double>(problem.threads)));
+    const int threads = static_cast<int>(
+        std::clamp(static_cast<double>(M) * N * K / WORK_OF_A_THREAD, 1.0, static_cast<double>(problem.threads)));
     // Few rows or few columns: the other operand is not worth packing.
     const bool few_rows = M <= N;
     if (std::min(M, N) <= MOST_FEW && K >= 2 * LANES && K <= LONGEST_FEW) {
@@ -61,7 +66,8 @@ void multiply_matrices(const Problem &problem) {
     prepare(as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, columns, threads);
     int64_t down = BLOCK_ROWS, across = BLOCK_COLUMNS;
     const auto blocks = [](int64_t panels, int64_t block) { return (panels + block - 1) / block; };
-    while (blocks(rows.layout.panels, down) * blocks(columns.layout.panels, across) < 6 * threads && threads > 1 && down > 1)
+    while (blocks(rows.layout.panels, down) * blocks(columns.layout.panels, across) < 6 * threads && threads > 1 &&
+           down > 1)
         across > 2 ? across /= 2 : down /= 2;
     const int64_t tall = blocks(rows.layout.panels, down), broad = blocks(columns.layout.panels, across);
     for_each_unit(threads, tall * broad, [&](int64_t unit) {
@@ -93,9 +99,11 @@ Range check_matmul(const isobit_call &call) {
     want_dtype("a", a, FLOAT32, "float32");
     want_dtype("b", b, FLOAT32, "float32");
     const int rank = a.rank, axes = rank - 2;
-    if (rank < 2 || b.rank != rank) invalid("got a %s and b %s, want equal ranks of 2 or more", show(a).text, show(b).text);
+    if (rank < 2 || b.rank != rank)
+        invalid("got a %s and b %s, want equal ranks of 2 or more", show(a).text, show(b).text);
     for (int axis = 0; axis < axes; ++axis)
-        if (a.shape[axis] != b.shape[axis]) invalid("got a %s and b %s, want equal leading axes", show(a).text, show(b).text);
+        if (a.shape[axis] != b.shape[axis])
+            invalid("got a %s and b %s, want equal leading axes", show(a).text, show(b).text);
     if (a.shape[axes + 1] != b.shape[axes])
         invalid("got a %s and b %s, want a.shape[-1] == b.shape[-2]", show(a).text, show(b).text);
     AttributeReader attributes(call);
@@ -117,7 +125,8 @@ int64_t offset_of(const isobit_tensor &x, int64_t entry) {
 
 Matrix matrix_of(const isobit_tensor &x, int64_t entry) {
     const int axis = x.rank - 2;
-    return {data_of<float>(x) + offset_of(x, entry), x.shape[axis], x.shape[axis + 1], x.stride[axis], x.stride[axis + 1]};
+    return {data_of<float>(x) + offset_of(x, entry), x.shape[axis], x.shape[axis + 1], x.stride[axis],
+            x.stride[axis + 1]};
 }
 
 }  // namespace
@@ -128,7 +137,8 @@ void op_matmul(const isobit_call &call) {
     if (element_count(out) == 0) return;
     const int64_t size = out.shape[out.rank - 2] * out.shape[out.rank - 1], entries = element_count(out) / size;
     const auto one = [&](int64_t entry, int threads) {
-        multiply_matrices({matrix_of(a, entry), matrix_of(b, entry), data_of<float>(out) + entry * size, range, threads});
+        multiply_matrices(
+            {matrix_of(a, entry), matrix_of(b, entry), data_of<float>(out) + entry * size, range, threads});
     };
     if (entries >= 4 * call.threads && entries > 1) {
         for_each_unit(call.threads, entries, [&](int64_t entry) { one(entry, 1); });

@@ -45,9 +45,12 @@ void copy_apart(const T *from, int64_t from_stride, T *to, int64_t to_stride, in
 
 template <class T>
 void copy_line(const T *from, int64_t from_stride, T *to, int64_t to_stride, int64_t count) {
-    if (from_stride == 1 && to_stride == 1) std::memcpy(to, from, count * sizeof(T));
-    else if (to_stride == 1) copy_run(from, from_stride, to, count);
-    else copy_apart(from, from_stride, to, to_stride, count);
+    if (from_stride == 1 && to_stride == 1)
+        std::memcpy(to, from, count * sizeof(T));
+    else if (to_stride == 1)
+        copy_run(from, from_stride, to, count);
+    else
+        copy_apart(from, from_stride, to, to_stride, count);
 }
 
 // A single long line is cut up for the threads; otherwise they share the lines along the last axis.
@@ -70,7 +73,8 @@ void copy_lines(const Pair &pair, const T *from, T *to, int threads) {
             const T *source_line = from + source.offset();
             T *target_line = to + target.offset();
             for (int64_t i = 0; i < run; ++i)
-                copy_line(source_line + i * pair.from[last - 1], from_step, target_line + i * pair.to[last - 1], to_step, length);
+                copy_line(source_line + i * pair.from[last - 1], from_step, target_line + i * pair.to[last - 1],
+                          to_step, length);
             source.advance(run), target.advance(run), at += run;
         }
     });
@@ -136,7 +140,8 @@ isobit_tensor with_row_major_strides(isobit_tensor tensor) {
 
 template <class T>
 void fill(T *to, int64_t count, T value, int threads) {
-    parallel_for(threads, count, COPY_GRAIN, [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, value); });
+    parallel_for(threads, count, COPY_GRAIN,
+                 [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, value); });
 }
 
 template <class T>
@@ -152,14 +157,17 @@ void count_along(const isobit_tensor &output, int axis, int threads) {
 
 }  // namespace
 
-void copy_view(int64_t item_size, int rank, const int64_t *shape, const void *from, const int64_t *from_stride, void *to,
-               const int64_t *to_stride, int threads) {
+void copy_view(int64_t item_size, int rank, const int64_t *shape, const void *from, const int64_t *from_stride,
+               void *to, const int64_t *to_stride, int threads) {
     for (int axis = 0; axis < rank; ++axis)
         if (shape[axis] == 0) return;
     const Pair pair = merge_pair(rank, shape, from_stride, to_stride);
-    if (item_size == 8) copy_pair<uint64_t>(pair, from, to, threads);
-    else if (item_size == 4) copy_pair<uint32_t>(pair, from, to, threads);
-    else copy_pair<uint8_t>(pair, from, to, threads);
+    if (item_size == 8)
+        copy_pair<uint64_t>(pair, from, to, threads);
+    else if (item_size == 4)
+        copy_pair<uint32_t>(pair, from, to, threads);
+    else
+        copy_pair<uint8_t>(pair, from, to, threads);
 }
 
 void op_copy(const isobit_call &call) {
@@ -205,15 +213,19 @@ void op_pad(const isobit_call &call) {
     for (int axis = 0; axis < x.rank; ++axis) {
         constexpr int64_t most = int64_t{1} << 40;
         if (low[axis] < 0 || high[axis] < 0 || low[axis] > most || high[axis] > most)
-            invalid("got low %lld and high %lld in axis %d, want 0 or more", (long long)low[axis], (long long)high[axis], axis);
+            invalid("got low %lld and high %lld in axis %d, want 0 or more", (long long)low[axis],
+                    (long long)high[axis], axis);
         shape[axis] = low[axis] + x.shape[axis] + high[axis];
     }
     want_output(call, x.dtype, x.rank, shape);
     const isobit_tensor output = with_row_major_strides(*call.output);
     const int64_t count = element_count(output);
-    if (item_size(x.dtype) == 8) fill(data_of<uint64_t>(output), count, *data_of<uint64_t>(value), call.threads);
-    else if (item_size(x.dtype) == 4) fill(data_of<uint32_t>(output), count, *data_of<uint32_t>(value), call.threads);
-    else fill(data_of<uint8_t>(output), count, *data_of<uint8_t>(value), call.threads);
+    if (item_size(x.dtype) == 8)
+        fill(data_of<uint64_t>(output), count, *data_of<uint64_t>(value), call.threads);
+    else if (item_size(x.dtype) == 4)
+        fill(data_of<uint32_t>(output), count, *data_of<uint32_t>(value), call.threads);
+    else
+        fill(data_of<uint8_t>(output), count, *data_of<uint8_t>(value), call.threads);
     for (int axis = 0; axis < x.rank; ++axis) offset += low[axis] * output.stride[axis];
     copy_into(x, output, offset, call.threads);
 }
@@ -228,8 +240,10 @@ void op_iota(const isobit_call &call) {
     attributes.end();
     want_output(call, dtype, rank, shape);
     if (element_count(*call.output) == 0) return;
-    if (dtype == INT64) count_along<int64_t>(*call.output, axis, call.threads);
-    else count_along<int32_t>(*call.output, axis, call.threads);
+    if (dtype == INT64)
+        count_along<int64_t>(*call.output, axis, call.threads);
+    else
+        count_along<int32_t>(*call.output, axis, call.threads);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -39,15 +39,18 @@ Window read_window(const isobit_call &call) {
     for (int axis = 0; axis < 2; ++axis) {
         const int64_t kernel = window.kernel[axis], stride = window.stride[axis], padding = window.padding[axis];
         const int64_t dilation = window.dilation[axis], size = call.inputs[0].shape[2 + axis];
-        if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1 || std::max({kernel, stride, padding, dilation}) > LARGEST)
+        if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1 ||
+            std::max({kernel, stride, padding, dilation}) > LARGEST)
             invalid("got kernel %lld, stride %lld, padding %lld, dilation %lld, want 1, 1, 0, 1 or more, at most 2^31",
                     (long long)kernel, (long long)stride, (long long)padding, (long long)dilation);
-        const __int128 room = static_cast<__int128>(size) + 2 * padding - static_cast<__int128>(dilation) * (kernel - 1) - 1;
+        const __int128 room =
+            static_cast<__int128>(size) + 2 * padding - static_cast<__int128>(dilation) * (kernel - 1) - 1;
         if (room < 0 || size < 1) invalid("got %s, want windows with an element", show(call.inputs[0]).text);
         window.size[axis] = size, window.places[axis] = static_cast<int64_t>(room / stride) + 1;
     }
     if (window.kernel[0] > LARGEST / 2 / window.kernel[1])
-        invalid("got a kernel of %lld x %lld, want at most 2^30 elements", (long long)window.kernel[0], (long long)window.kernel[1]);
+        invalid("got a kernel of %lld x %lld, want at most 2^30 elements", (long long)window.kernel[0],
+                (long long)window.kernel[1]);
     return window;
 }
 
@@ -58,8 +61,8 @@ struct Best {
 
 // STRIDE 0 stands for any.
 template <int64_t STRIDE>
-void meet_tap(const float *row, int64_t shift, int64_t stride, int64_t begin, int64_t end, int32_t tap, int32_t *best_key,
-              int32_t *best_tap) {
+void meet_tap(const float *row, int64_t shift, int64_t stride, int64_t begin, int64_t end, int32_t tap,
+              int32_t *best_key, int32_t *best_tap) {
     const int64_t step = STRIDE ? STRIDE : stride;
 #pragma GCC ivdep
     for (int64_t q = begin; q < end; ++q) {
@@ -72,7 +75,8 @@ void meet_tap(const float *row, int64_t shift, int64_t stride, int64_t begin, in
 
 void meet_row(const Window &window, const float *row, int64_t r, Best &best) {
     for (int64_t s = 0; s < window.kernel[1]; ++s) {
-        const int64_t offset = s * window.dilation[1], begin = window.first_place(1, offset), end = window.end_place(1, offset);
+        const int64_t offset = s * window.dilation[1], begin = window.first_place(1, offset),
+                      end = window.end_place(1, offset);
         const int32_t tap = static_cast<int32_t>(r * window.kernel[1] + s);
         const auto meet = window.stride[1] == 1 ? meet_tap<1> : window.stride[1] == 2 ? meet_tap<2> : meet_tap<0>;
         meet(row, offset - window.padding[1], window.stride[1], begin, end, tap, best.key.data(), best.tap.data());
@@ -109,7 +113,8 @@ void op_max_pool_index(const isobit_call &call) {
     parallel_for(call.threads, rows, 32768 / std::max<int64_t>(cost, 1) + 1, [&](int64_t begin, int64_t end) {
         Best best{std::vector<int32_t>(shape[3]), std::vector<int32_t>(shape[3])};
         for (int64_t row = begin; row < end; ++row)
-            pool_row(window, image.get() + row / shape[2] * window.size[0] * window.size[1], row % shape[2], best, out + row * shape[3]);
+            pool_row(window, image.get() + row / shape[2] * window.size[0] * window.size[1], row % shape[2], best,
+                     out + row * shape[3]);
     });
 }
 

@@ -1,7 +1,8 @@
 // How long a tile may add before it spills: by Cauchy and Schwarz, from the integers that are there.
 //
-// |sum of a * b over some k| <= |a| |b| over the same k. So each panel keeps, for several window lengths, the largest sum
-// of squares of any of its lines over any window of that length; two panels together give the longest safe interval.
+// |sum of a * b over some k| <= |a| |b| over the same k. So each panel keeps, for several window lengths, the largest
+// sum of squares of any of its lines over any window of that length; two panels together give the longest safe
+// interval.
 #pragma once
 
 #include "product_panels.h"

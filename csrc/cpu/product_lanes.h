@@ -31,8 +31,12 @@ ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 template <int BITS>
-ISOBIT_INLINE Ints shift_right(Ints v) { return _mm512_srai_epi32(v, BITS); }
-ISOBIT_INLINE Ints pair(Ints even, Ints odd) { return _mm512_mask_blend_epi16(0xaaaaaaaau, even, _mm512_slli_epi32(odd, 16)); }
+ISOBIT_INLINE Ints shift_right(Ints v) {
+    return _mm512_srai_epi32(v, BITS);
+}
+ISOBIT_INLINE Ints pair(Ints even, Ints odd) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, even, _mm512_slli_epi32(odd, 16));
+}
 // c + a.even * b.even + a.odd * b.odd. As assembly: gcc 12 spills the accumulators around the intrinsic.
 ISOBIT_INLINE Ints dot(Ints c, Ints a, Ints b) {
     asm("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
@@ -95,7 +99,9 @@ ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm256_and_si256(a, b); }
 template <int BITS>
-ISOBIT_INLINE Ints shift_right(Ints v) { return _mm256_srai_epi32(v, BITS); }
+ISOBIT_INLINE Ints shift_right(Ints v) {
+    return _mm256_srai_epi32(v, BITS);
+}
 ISOBIT_INLINE Ints pair(Ints even, Ints odd) { return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa); }
 ISOBIT_INLINE Ints multiply_pairs(Ints a, Ints b) { return _mm256_madd_epi16(a, b); }
 ISOBIT_INLINE Ints dot(Ints c, Ints a, Ints b) { return _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
@@ -108,7 +114,9 @@ ISOBIT_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 ISOBIT_INLINE void store(float *p, Floats v) { _mm256_storeu_ps(p, v); }
 ISOBIT_INLINE Ints maximum(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
-ISOBIT_INLINE Ints first_lanes(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+ISOBIT_INLINE Ints first_lanes(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 ISOBIT_INLINE Floats load_some(const float *p, int n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 ISOBIT_INLINE Ints load_some(const int32_t *p, int n) { return _mm256_maskload_epi32(p, first_lanes(n)); }
 ISOBIT_INLINE void store_some(int32_t *p, Ints v, int n) { _mm256_maskstore_epi32(p, first_lanes(n), v); }
@@ -144,7 +152,9 @@ ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm_add_epi32(a, b); }
 ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm_sub_epi32(a, b); }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm_and_si128(a, b); }
 template <int BITS>
-ISOBIT_INLINE Ints shift_right(Ints v) { return _mm_srai_epi32(v, BITS); }
+ISOBIT_INLINE Ints shift_right(Ints v) {
+    return _mm_srai_epi32(v, BITS);
+}
 ISOBIT_INLINE Ints pair(Ints even, Ints odd) {
     return _mm_or_si128(_mm_and_si128(even, _mm_set1_epi32(0xffff)), _mm_slli_epi32(odd, 16));
 }
@@ -212,7 +222,9 @@ ISOBIT_INLINE Ints subtract(Ints a, Ints b) {
 }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return a & b; }
 template <int BITS>
-ISOBIT_INLINE Ints shift_right(Ints v) { return v >> BITS; }
+ISOBIT_INLINE Ints shift_right(Ints v) {
+    return v >> BITS;
+}
 ISOBIT_INLINE Ints pair(Ints even, Ints odd) {
     typedef uint32_t Wrapping __attribute__((vector_size(16)));
     return (even & 0xffff) | (Ints)((Wrapping)odd << 16);

@@ -28,21 +28,23 @@ struct Spilled {
 struct Digits {
     const int32_t *high, *low, *middle, *middle_high;
     int64_t operator[](int e) const {
-        const uint64_t h = static_cast<uint64_t>(static_cast<int64_t>(high[e])), l = static_cast<uint64_t>(static_cast<int64_t>(low[e]));
+        const uint64_t h = static_cast<uint64_t>(static_cast<int64_t>(high[e])),
+                       l = static_cast<uint64_t>(static_cast<int64_t>(low[e]));
         const uint64_t m = (static_cast<uint64_t>(static_cast<int64_t>(middle_high[e])) << 16) +
                            static_cast<uint64_t>(static_cast<int64_t>(middle[e]));
         return static_cast<int64_t>((h << 24) + ((m - h - l) << 12) + l);
     }
 };
 
-// One row of a finished tile: sum * 2^-s * 2^-t. The conversion rounds to 24 bits; the products are exact in float64, and
-// in float32 where both scales are moderate, but for the one rounding of a result that is subnormal.
+// One row of a finished tile: sum * 2^-s * 2^-t. The conversion rounds to 24 bits; the products are exact in float64,
+// and in float32 where both scales are moderate, but for the one rounding of a result that is subnormal.
 template <class Sums>
 ISOBIT_INLINE void round_row(const Sums &sums, int first, const Scales &a, int64_t row, const float *moderate_down,
                              const double *down, bool is_moderate, float *values) {
     if (is_moderate) {
         const float row_down = a.moderate_down[row];
-        for (int j = 0; j < TILE_COLUMNS; ++j) values[j] = static_cast<float>(sums[first + j]) * row_down * moderate_down[j];
+        for (int j = 0; j < TILE_COLUMNS; ++j)
+            values[j] = static_cast<float>(sums[first + j]) * row_down * moderate_down[j];
         return;
     }
     const double row_down = a.down[row];
@@ -55,7 +57,8 @@ ISOBIT_INLINE void add_sums(const Sums &sums, int count, bool is_first, int64_t 
     if (is_first)
         for (int e = 0; e < count; ++e) totals[e] = sums[e];
     else
-        for (int e = 0; e < count; ++e) totals[e] = static_cast<int64_t>(static_cast<uint64_t>(totals[e]) + static_cast<uint64_t>(sums[e]));
+        for (int e = 0; e < count; ++e)
+            totals[e] = static_cast<int64_t>(static_cast<uint64_t>(totals[e]) + static_cast<uint64_t>(sums[e]));
 }
 
 // |high + low| <= 4088: 64 pairs sum to 128 * 4088^2 < 2^31 - 2^16.
@@ -83,7 +86,8 @@ static void multiply_block(const Operand &a, bool wide, int64_t row_begin, int64
     const Layout &layout = a.layout;
     const int64_t width = column_end - column_begin;
     alignas(64) TileSums sums[3];
-    int64_t *const totals = layout.chunks > 1 ? scratch.get<int64_t>((row_end - row_begin) * width * TILE_SIZE) : nullptr;
+    int64_t *const totals =
+        layout.chunks > 1 ? scratch.get<int64_t>((row_end - row_begin) * width * TILE_SIZE) : nullptr;
     for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {
         const int64_t pairs = layout.size_of(chunk);
         const bool is_first = chunk == 0, is_last = chunk + 1 == layout.chunks;
@@ -101,7 +105,8 @@ static void multiply_block(const Operand &a, bool wide, int64_t row_begin, int64
                 const auto finish = [&](const auto &from) __attribute__((always_inline)) {
                     for (int row = 0; row < rows; ++row) {
                         alignas(64) float values[TILE_COLUMNS];
-                        round_row(from, row * TILE_COLUMNS, a.scales, line + row, b.moderate_down, b.down, is_moderate, values);
+                        round_row(from, row * TILE_COLUMNS, a.scales, line + row, b.moderate_down, b.down, is_moderate,
+                                  values);
                         write(line + row, j, values);
                     }
                 };
@@ -115,7 +120,8 @@ static void multiply_block(const Operand &a, bool wide, int64_t row_begin, int64
                     const int64_t a_plane = pairs * rows, b_plane = pairs * TILE_COLUMNS;
                     tile(panel, b.panel, pairs, pairs, ahead, sums[0]);
                     tile(panel + a_plane, b.panel + b_plane, pairs, pairs, ahead + slice / 3, sums[1]);
-                    tile(panel + 2 * a_plane, b.panel + 2 * b_plane, pairs, MIDDLE_INTERVAL, ahead + 2 * slice / 3, sums[2]);
+                    tile(panel + 2 * a_plane, b.panel + 2 * b_plane, pairs, MIDDLE_INTERVAL, ahead + 2 * slice / 3,
+                         sums[2]);
                     if (!sums[2].spilled) std::fill_n(sums[2].high, rows * TILE_COLUMNS, 0);
                     take(Digits{sums[0].low, sums[1].low, sums[2].low, sums[2].high});
                 } else {

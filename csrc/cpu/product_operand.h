@@ -47,7 +47,9 @@ struct Operand {
     const Bounds &bound(int64_t chunk, int64_t index) const { return bounds[chunk * layout.panels + index]; }
 
   private:
-    static int64_t padded_lines(const Layout &shape) { return (shape.panels * shape.height + 2 * LANES) / LANES * LANES; }
+    static int64_t padded_lines(const Layout &shape) {
+        return (shape.panels * shape.height + 2 * LANES) / LANES * LANES;
+    }
 };
 
 // body(unit) for every unit below count, on several threads, as each becomes free.
@@ -65,7 +67,8 @@ static inline int32_t largest_along(const float *x, int64_t count) {
     for (; k + 4 * LANES <= count; k += 4 * LANES)
         for (int i = 0; i < 4; ++i) largest[i] = maximum(largest[i], magnitudes(load(x + k + i * LANES)));
     for (; k < count; k += LANES)
-        largest[0] = maximum(largest[0], magnitudes(load_some(x + k, static_cast<int>(std::min<int64_t>(LANES, count - k)))));
+        largest[0] =
+            maximum(largest[0], magnitudes(load_some(x + k, static_cast<int>(std::min<int64_t>(LANES, count - k)))));
     return largest_lane(maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3])));
 }
 
@@ -154,13 +157,14 @@ static inline void prepare(const View &view, const Range &range, Operand &operan
                            const int32_t *maxima = nullptr) {
     const Layout &layout = operand.layout;
     const int64_t fitting = STRIP_BYTES / (4 * std::max<int64_t>(view.K, 1)) / layout.height;
-    const int64_t strip = std::clamp<int64_t>(fitting, view.is_along() ? 1 : 64 / layout.height + 1,
-                                              STRIP_LINES / layout.height);
+    const int64_t strip =
+        std::clamp<int64_t>(fitting, view.is_along() ? 1 : 64 / layout.height + 1, STRIP_LINES / layout.height);
     std::atomic<bool> is_moderate{true};
     for_each_unit(threads, (layout.panels + strip - 1) / strip, [&](int64_t unit) {
         const int64_t begin = unit * strip, end = std::min(begin + strip, layout.panels);
         const int64_t line = layout.first(begin), count = layout.first(end - 1) + layout.used(end - 1) - line;
-        if (!scale_lines(view, line, count, range, operand.scales, maxima)) is_moderate.store(false, std::memory_order_relaxed);
+        if (!scale_lines(view, line, count, range, operand.scales, maxima))
+            is_moderate.store(false, std::memory_order_relaxed);
         for (int64_t panel = begin; panel < end; ++panel)
             range.wide ? pack_panel<true>(view, operand, panel) : pack_panel<false>(view, operand, panel);
     });

@@ -1,8 +1,8 @@
 // Panels: the quantised lines of an operand in the order in which the tile reads them.
 //
-// A line is a row of a or a column of b. A panel holds the lines of one tile: [pairs][height] int32, where a pair is the
-// int16 elements k and k + 1. A narrow operand has one plane of integers; a wide one three, q = high * 2^12 + low and
-// high + low. K is cut into chunks, and everything of one chunk lies together.
+// A line is a row of a or a column of b. A panel holds the lines of one tile: [pairs][height] int32, where a pair is
+// the int16 elements k and k + 1. A narrow operand has one plane of integers; a wide one three, q = high * 2^12 + low
+// and high + low. K is cut into chunks, and everything of one chunk lies together.
 #pragma once
 
 #include "product_scale.h"
@@ -87,16 +87,16 @@ static void pack_side_by_side(const float *x, int64_t stride, int64_t K, const S
             const Ints even = quantised(load_some(at, readable), up0, up1);
             const Ints odd = 2 * k + 1 < K ? quantised(load_some(at + stride, readable), up0, up1) : zero();
             for (int plane = 0; plane < (WIDE ? 3 : 1); ++plane)
-                store_some(out + (plane * pairs + k) * pitch + v, pair(digit<WIDE>(even, plane), digit<WIDE>(odd, plane)),
-                           writable);
+                store_some(out + (plane * pairs + k) * pitch + v,
+                           pair(digit<WIDE>(even, plane), digit<WIDE>(odd, plane)), writable);
         }
     }
 }
 
 // Lines that lie along memory: x[line * stride + k].
 template <bool WIDE>
-static void pack_along(const float *x, int64_t stride, int64_t K, const Scales &scales, int64_t line, int used, int pitch,
-                       int32_t *out) {
+static void pack_along(const float *x, int64_t stride, int64_t K, const Scales &scales, int64_t line, int used,
+                       int pitch, int32_t *out) {
     const int64_t pairs = (K + 1) / 2;
     alignas(64) int32_t q[LANES][2 * LANES];
     for (int v = 0; v < pitch; v += LANES) {
@@ -110,7 +110,8 @@ static void pack_along(const float *x, int64_t stride, int64_t K, const Scales &
                 Ints block[LANES];
                 for (int i = 0; i < rows; ++i) {
                     const float *at = x + (v + i) * stride + 2 * k;
-                    const Floats up0 = broadcast(scales.up[0][line + v + i]), up1 = broadcast(scales.up[1][line + v + i]);
+                    const Floats up0 = broadcast(scales.up[0][line + v + i]),
+                                 up1 = broadcast(scales.up[1][line + v + i]);
                     block[i] = pack(quantised(load(at), up0, up1), quantised(load(at + LANES), up0, up1));
                 }
                 for (int i = rows; i < LANES; ++i) block[i] = zero();

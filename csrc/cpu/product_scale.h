@@ -30,7 +30,7 @@ struct Scale {
     float up[2];
     float moderate_down;  // 2^-s as a float32, right only where is_moderate
     double down;
-    bool is_moderate;     // |s| <= 60: float32 then has room for 2^63 * 2^-s * 2^-t and for its every factor
+    bool is_moderate;  // |s| <= 60: float32 then has room for 2^63 * 2^-s * 2^-t and for its every factor
 };
 
 static inline float float_of(uint32_t bits) {
@@ -57,7 +57,8 @@ static inline Scale scale_of(uint32_t maximum, const Range &range) {
     if (maximum >= 0x7f800000u) return {{0, 0}, __builtin_nanf(""), __builtin_nan(""), true};
     if (maximum == 0) return {{1, 1}, 1, 1, true};
     const int shift = maximum < 0x00800000u ? __builtin_clz(maximum) - 8 : 0;  // a subnormal's leading zeros
-    const int exponent = shift ? -125 - shift : static_cast<int>(maximum >> 23) - 126;  // max = f * 2^exponent, f in [1/2, 1)
+    const int exponent =
+        shift ? -125 - shift : static_cast<int>(maximum >> 23) - 126;  // max = f * 2^exponent, f in [1/2, 1)
     const uint32_t mantissa = ((maximum << shift) & 0x7fffffu) | 0x800000u;
     // f * 2^bits rounds above qmax from qmax + 1/2 on: qmax is odd, so the tie goes up.
     const bool passes = mantissa >= static_cast<uint64_t>(2 * range.qmax + 1) << (23 - range.bits);
@@ -65,7 +66,9 @@ static inline Scale scale_of(uint32_t maximum, const Range &range) {
     const int first = std::min(s, 127);
     const bool moderate = s >= -60 && s <= 60;
     return {{static_cast<float>(power_of_two(first)), static_cast<float>(power_of_two(s - first))},
-            moderate ? static_cast<float>(power_of_two(-s)) : 0, power_of_two(-s), moderate};
+            moderate ? static_cast<float>(power_of_two(-s)) : 0,
+            power_of_two(-s),
+            moderate};
 }
 
 }  // namespace isobit::ISOBIT_ISA

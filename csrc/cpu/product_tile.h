@@ -15,12 +15,13 @@ struct alignas(64) TileSums {
     bool spilled;
 };
 
-// a: [pairs][ROWS], b: [pairs][TILE_COLUMNS]. Every `interval` pairs the upper half of each accumulator moves to `high`.
-// Bound: the caller chooses the interval so that |sum over any interval| < 2^31 - 2^16 (8 products of narrow integers
-// always are: 8 * 16383^2); what stays in the accumulator is below 2^16. high grows by less than 2^15 an interval.
-// `ahead` is what the next tiles will read: a line of it is fetched into L2 every 4 pairs.
+// a: [pairs][ROWS], b: [pairs][TILE_COLUMNS]. Every `interval` pairs the upper half of each accumulator moves to
+// `high`. Bound: the caller chooses the interval so that |sum over any interval| < 2^31 - 2^16 (8 products of narrow
+// integers always are: 8 * 16383^2); what stays in the accumulator is below 2^16. high grows by less than 2^15 an
+// interval. `ahead` is what the next tiles will read: a line of it is fetched into L2 every 4 pairs.
 template <int ROWS>
-static void tile(const int32_t *a, const int32_t *b, int64_t pairs, int64_t interval, const char *ahead, TileSums &sums) {
+static void tile(const int32_t *a, const int32_t *b, int64_t pairs, int64_t interval, const char *ahead,
+                 TileSums &sums) {
     const auto step = [](Ints(&c)[ROWS][2], const int32_t *a, const int32_t *b) __attribute__((always_inline)) {
         const Ints b0 = load(b), b1 = load(b + LANES);
 #pragma GCC unroll 16

@@ -60,9 +60,12 @@ void op_random_bits(const isobit_call &call) {
     attributes.end();
     want_output(call, UINT32, rank, shape);
     if (step < 0 || step > 0xffffffffLL) fault(0, "step %lld is outside [0, 2^32)", (long long)step);
-    if (micro_batch < 0 || micro_batch > 0xffff) fault(0, "micro-batch %lld is outside [0, 2^16)", (long long)micro_batch);
+    if (micro_batch < 0 || micro_batch > 0xffff)
+        fault(0, "micro-batch %lld is outside [0, 2^16)", (long long)micro_batch);
     const Stream stream{{static_cast<uint32_t>(seed), static_cast<uint32_t>(static_cast<uint64_t>(seed) >> 32)},
-                        static_cast<uint64_t>(micro_batch), static_cast<uint32_t>(site), static_cast<uint32_t>(step)};
+                        static_cast<uint64_t>(micro_batch),
+                        static_cast<uint32_t>(site),
+                        static_cast<uint32_t>(step)};
     const int64_t count = element_count(*call.output), chunk = 4 * LANES;
     uint32_t *out = data_of<uint32_t>(*call.output);
     parallel_for(call.threads, (count + chunk - 1) / chunk, 64, [&](int64_t begin, int64_t end) {

@@ -46,9 +46,12 @@ class Reader {
     }
 
     void copy(int64_t count, int64_t at) {
-        if (size_ == 4) copy_as<uint32_t>(count, at);
-        else if (size_ == 8) copy_as<uint64_t>(count, at);
-        else copy_as<uint8_t>(count, at);
+        if (size_ == 4)
+            copy_as<uint32_t>(count, at);
+        else if (size_ == 8)
+            copy_as<uint64_t>(count, at);
+        else
+            copy_as<uint8_t>(count, at);
     }
 
     Strided view_;

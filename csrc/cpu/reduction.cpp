@@ -69,7 +69,8 @@ struct Least<float> {
 };
 
 template <class Reducer>
-typename Reducer::state join_run(typename Reducer::state total, const typename Reducer::from *x, int64_t n, int64_t stride) {
+typename Reducer::state join_run(typename Reducer::state total, const typename Reducer::from *x, int64_t n,
+                                 int64_t stride) {
     if (stride == 1)
         for (int64_t i = 0; i < n; ++i) total = Reducer::join(total, x[i]);
     else
@@ -93,7 +94,8 @@ typename Reducer::state join_group(const Groups &groups, const typename Reducer:
 }
 
 template <class Reducer>
-void join_panel(const Groups &groups, const typename Reducer::from *x, int64_t origin, typename Reducer::state *totals, int64_t n) {
+void join_panel(const Groups &groups, const typename Reducer::from *x, int64_t origin, typename Reducer::state *totals,
+                int64_t n) {
     std::fill_n(totals, n, Reducer::start);
     for_rows(groups, origin, [&](int64_t offset) { join_columns<Reducer>(totals, x + offset, n); });
 }
@@ -102,10 +104,12 @@ void join_panel(const Groups &groups, const typename Reducer::from *x, int64_t o
 template <class One, class Panel>
 void for_groups(const Groups &groups, int threads, const One &one, const Panel &panel) {
     if (!groups.by_columns) {
-        parallel_for(threads, groups.outputs, REDUCTION_GRAIN / std::max<int64_t>(groups.size, 1) + 1, [&](int64_t begin, int64_t end) {
-            Walk walk(groups.kept, begin);
-            for (int64_t output = begin; output < end; ++output, walk.advance(1)) one(walk.offset(), output);
-        });
+        parallel_for(threads, groups.outputs, REDUCTION_GRAIN / std::max<int64_t>(groups.size, 1) + 1,
+                     [&](int64_t begin, int64_t end) {
+                         Walk walk(groups.kept, begin);
+                         for (int64_t output = begin; output < end; ++output, walk.advance(1))
+                             one(walk.offset(), output);
+                     });
         return;
     }
     const int64_t width = panel_width(groups), columns = groups.columns();
@@ -134,7 +138,7 @@ void reduce(const isobit_call &call, const Groups &groups) {
         });
 }
 
-constexpr int SUM_BITS = 46;              // with at most 2^16 elements: |sum| <= 2^62
+constexpr int SUM_BITS = 46;  // with at most 2^16 elements: |sum| <= 2^62
 constexpr int64_t MOST_SUMMANDS = 65536;
 
 uint64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
@@ -150,9 +154,8 @@ float sum_group(const Groups &groups, const float *x, int64_t origin) {
     const FixedPoint scale = fixed_point(join_group<MaximumOfMagnitudes>(groups, x, origin), SUM_BITS);
     if (!scale.finite()) return float_of(CANONICAL_NAN);
     uint64_t total = 0;
-    for_runs(groups, origin, [&](int64_t offset, int64_t n, int64_t stride) {
-        total += sum_run(x + offset, n, stride, scale.into);
-    });
+    for_runs(groups, origin,
+             [&](int64_t offset, int64_t n, int64_t stride) { total += sum_run(x + offset, n, stride, scale.into); });
     return store(static_cast<int64_t>(total - ROUNDER_BITS * static_cast<uint64_t>(groups.size)), scale);
 }
 
@@ -227,17 +230,19 @@ Groups groups_of(const isobit_call &call, int32_t dtype, bool empty_allowed) {
     return groups;
 }
 
-[[noreturn]] void refuse_dtype(const isobit_call &call) { invalid("got %s, want another dtype", show(call.inputs[0]).text); }
+[[noreturn]] void refuse_dtype(const isobit_call &call) {
+    invalid("got %s, want another dtype", show(call.inputs[0]).text);
+}
 
 template <template <class> class Reducer>
 void reduce_any(const isobit_call &call) {
     const Groups groups = groups_of(call, -1, false);
     switch (call.inputs[0].dtype) {
-    case FLOAT32: return reduce<Reducer<float>>(call, groups);
-    case INT64: return reduce<Reducer<int64_t>>(call, groups);
-    case INT32: return reduce<Reducer<int32_t>>(call, groups);
-    case UINT32: return reduce<Reducer<uint32_t>>(call, groups);
-    default: return reduce<Reducer<uint8_t>>(call, groups);
+        case FLOAT32: return reduce<Reducer<float>>(call, groups);
+        case INT64: return reduce<Reducer<int64_t>>(call, groups);
+        case INT32: return reduce<Reducer<int32_t>>(call, groups);
+        case UINT32: return reduce<Reducer<uint32_t>>(call, groups);
+        default: return reduce<Reducer<uint8_t>>(call, groups);
     }
 }
 
@@ -246,10 +251,10 @@ void reduce_any(const isobit_call &call) {
 void op_sum(const isobit_call &call) {
     const Groups groups = groups_of(call, -1, true);
     switch (call.inputs[0].dtype) {
-    case FLOAT32: return sum_floats(call, groups);
-    case INT64: return reduce<WrappingSum<int64_t>>(call, groups);
-    case INT32: return reduce<WrappingSum<int32_t>>(call, groups);
-    default: refuse_dtype(call);
+        case FLOAT32: return sum_floats(call, groups);
+        case INT64: return reduce<WrappingSum<int64_t>>(call, groups);
+        case INT32: return reduce<WrappingSum<int32_t>>(call, groups);
+        default: refuse_dtype(call);
     }
 }
 

@@ -59,16 +59,18 @@ void argmax(const isobit_call &call, const Groups &groups) {
     int64_t *out = data_of<int64_t>(*call.output);
     const int64_t stride = groups.reduced.inner_stride(), columns = groups.columns(), width = panel_width(groups);
     const int64_t panels = (columns + width - 1) / width;
-    parallel_for(call.threads, groups.outputs / columns * panels, REDUCTION_GRAIN / (groups.size * width) + 1, [&](int64_t begin, int64_t end) {
-        for (int64_t task = begin; task < end; ++task) {
-            const int64_t first = task % panels * width, output = task / panels * columns + first;
-            const T *here = x + Walk(groups.kept, output).offset();
-            if (groups.by_columns)
-                first_largest_of_columns(here, groups.size, stride, std::min(width, columns - first), out + output);
-            else
-                out[output] = first_largest(here, groups.size, stride);
-        }
-    });
+    parallel_for(call.threads, groups.outputs / columns * panels, REDUCTION_GRAIN / (groups.size * width) + 1,
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t task = begin; task < end; ++task) {
+                         const int64_t first = task % panels * width, output = task / panels * columns + first;
+                         const T *here = x + Walk(groups.kept, output).offset();
+                         if (groups.by_columns)
+                             first_largest_of_columns(here, groups.size, stride, std::min(width, columns - first),
+                                                      out + output);
+                         else
+                             out[output] = first_largest(here, groups.size, stride);
+                     }
+                 });
 }
 
 template <class T>
@@ -119,8 +121,10 @@ void float_sums_of_columns(float *x, int64_t n, int64_t stride, int64_t columns)
 }
 
 void float_sums(float *x, int64_t n, int64_t stride, int64_t columns) {
-    if (stride == 1) float_sums_of_row(x, n);
-    else float_sums_of_columns(x, n, stride, columns);
+    if (stride == 1)
+        float_sums_of_row(x, n);
+    else
+        float_sums_of_columns(x, n, stride, columns);
 }
 
 template <class T>
@@ -135,8 +139,10 @@ void cumsum(const isobit_call &call, int axis) {
         for (int64_t task = begin; task < end; ++task) {
             const int64_t first = task % panels * width, columns = std::min(width, inner - first);
             T *here = out + task / panels * n * inner + first;
-            if constexpr (std::is_same_v<T, float>) float_sums(here, n, inner, columns);
-            else wrapping_sums(here, n, inner, columns);
+            if constexpr (std::is_same_v<T, float>)
+                float_sums(here, n, inner, columns);
+            else
+                wrapping_sums(here, n, inner, columns);
         }
     });
 }
@@ -153,9 +159,12 @@ void op_argmax(const isobit_call &call) {
     const Groups groups = make_groups(x, is_reduced, shape, &rank);
     want_output(call, INT64, rank, shape);
     if (groups.size == 0) invalid("got %s, want an axis of 1 element or more", show(x).text);
-    if (x.dtype == FLOAT32) argmax<float>(call, groups);
-    else if (x.dtype == INT64) argmax<int64_t>(call, groups);
-    else argmax<int32_t>(call, groups);
+    if (x.dtype == FLOAT32)
+        argmax<float>(call, groups);
+    else if (x.dtype == INT64)
+        argmax<int64_t>(call, groups);
+    else
+        argmax<int32_t>(call, groups);
 }
 
 void op_cumsum(const isobit_call &call) {
@@ -167,9 +176,12 @@ void op_cumsum(const isobit_call &call) {
     int64_t stride[8], next = 1;
     for (int i = x.rank - 1; i >= 0; --i) stride[i] = next, next *= x.shape[i];
     copy_view(item_size(x.dtype), x.rank, x.shape, x.data, x.stride, call.output->data, stride, call.threads);
-    if (x.dtype == FLOAT32) cumsum<float>(call, axis);
-    else if (x.dtype == INT64) cumsum<int64_t>(call, axis);
-    else cumsum<int32_t>(call, axis);
+    if (x.dtype == FLOAT32)
+        cumsum<float>(call, axis);
+    else if (x.dtype == INT64)
+        cumsum<int64_t>(call, axis);
+    else
+        cumsum<int32_t>(call, axis);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -62,7 +62,8 @@ Lists list_by_id(const int64_t *ids, int64_t count, int64_t rows) {
     return lists;
 }
 
-void add_list(const Lists &lists, int64_t v, int64_t width, const float *base, const float *rows, const FixedPoint &scale, float *out) {
+void add_list(const Lists &lists, int64_t v, int64_t width, const float *base, const float *rows,
+              const FixedPoint &scale, float *out) {
     if (lists.first[v] == lists.first[v + 1]) return add_zero(base + v * width, out + v * width, width);
     uint64_t totals[PANEL];
     for (int64_t at = 0; at < width; at += PANEL) {
@@ -101,7 +102,8 @@ void scatter_columns(const Along &to, int64_t entries, const int64_t *index, con
     }
     for (int64_t j = 0; j < entries; ++j)
         for (int64_t i = 0; i < n; ++i)
-            totals[index[j * to.inner + i] * n + i] += biased_integer(source[j * to.inner + i], scale.into) - ROUNDER_BITS;
+            totals[index[j * to.inner + i] * n + i] +=
+                biased_integer(source[j * to.inner + i], scale.into) - ROUNDER_BITS;
     for (int64_t k = 0; k < to.size; ++k) add_stored(base + k * to.inner, totals + k * n, scale, out + k * to.inner, n);
 }
 
@@ -115,7 +117,8 @@ void scatter_add(const isobit_call &call, int axis) {
     const RowMajor<float> from(base, call.threads), source(call.inputs[2], call.threads);
     const FixedPoint scale = source_scale(source.get(), count, entries, call.threads);
     if (!scale.finite()) return all_nan(call);
-    const int64_t width = std::clamp<int64_t>(16 * PANEL / to.size, 1, to.inner), panels = (to.inner + width - 1) / width;
+    const int64_t width = std::clamp<int64_t>(16 * PANEL / to.size, 1, to.inner),
+                  panels = (to.inner + width - 1) / width;
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, to.outer * panels, GRAIN / (to.size * width) + 1, [&](int64_t begin, int64_t end) {
         std::vector<uint64_t> totals(to.size * width);

@@ -11,7 +11,9 @@ namespace {
 // A number's order as an unsigned integer.
 static inline uint32_t unsigned_key(float x) { return static_cast<uint32_t>(order_key(x)) ^ 0x80000000u; }
 static inline uint32_t unsigned_key(int32_t x) { return static_cast<uint32_t>(x) ^ 0x80000000u; }
-static inline uint64_t unsigned_key(int64_t x) { return static_cast<uint64_t>(x) ^ uint64_t{1} << 63; }
+static inline uint64_t unsigned_key(int64_t x) {
+    return static_cast<uint64_t>(x) ^ uint64_t { 1 } << 63;
+}
 
 template <class Key>
 struct Place {
@@ -57,8 +59,10 @@ void argsort(const isobit_call &call, int axis, bool descending) {
             const int64_t origin = at / shape.inner * shape.size * shape.inner + at % shape.inner;
             for (int64_t i = 0; i < shape.size; ++i)
                 line[i] = {static_cast<Key>(unsigned_key(x.get()[origin + i * shape.inner]) ^ flip), i};
-            if (shape.size <= SHORT_LINE) sort_short(line);
-            else sort_by_bytes(line, other);
+            if (shape.size <= SHORT_LINE)
+                sort_short(line);
+            else
+                sort_by_bytes(line, other);
             for (int64_t i = 0; i < shape.size; ++i) out[origin + i * shape.inner] = line[i].index;
         }
     });
@@ -74,10 +78,14 @@ void op_argsort(const isobit_call &call) {
     const bool descending = attributes.next_in("descending", 0, 1);
     attributes.end();
     want_output(call, INT64, x.rank, x.shape);
-    if (x.dtype == FLOAT32) argsort<float>(call, axis, descending);
-    else if (x.dtype == INT64) argsort<int64_t>(call, axis, descending);
-    else if (x.dtype == INT32) argsort<int32_t>(call, axis, descending);
-    else invalid("got %s, want float32, int64 or int32", show(x).text);
+    if (x.dtype == FLOAT32)
+        argsort<float>(call, axis, descending);
+    else if (x.dtype == INT64)
+        argsort<int64_t>(call, axis, descending);
+    else if (x.dtype == INT32)
+        argsort<int32_t>(call, axis, descending);
+    else
+        invalid("got %s, want float32, int64 or int32", show(x).text);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -87,7 +87,7 @@ static inline void copy_run(const T *from, int64_t stride, T *to, int64_t count)
 }
 
 // Copies one view to another of the same shape.
-void copy_view(int64_t item_size, int rank, const int64_t *shape, const void *from, const int64_t *from_stride, void *to,
-               const int64_t *to_stride, int threads);
+void copy_view(int64_t item_size, int rank, const int64_t *shape, const void *from, const int64_t *from_stride,
+               void *to, const int64_t *to_stride, int threads);
 
 }  // namespace isobit::ISOBIT_ISA

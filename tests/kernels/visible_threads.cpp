@@ -1,5 +1,6 @@
-// The part of gcc's OpenMP runtime that csrc/cpu/threads.h calls, over threads that the thread sanitizer sees begin and end.
-// libgomp wakes and joins its threads through futexes that the sanitizer cannot follow, so each join looks like a race.
+// The part of gcc's OpenMP runtime that csrc/cpu/threads.h calls, over threads that the thread sanitizer sees begin and
+// end. libgomp wakes and joins its threads through futexes that the sanitizer cannot follow, so each join looks like a
+// race.
 #include <mutex>
 #include <thread>
 #include <vector>
