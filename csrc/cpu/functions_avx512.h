@@ -13,6 +13,7 @@ constexpr float LN2_HIGH = 0x1.62e430p-1f, LN2_LOW = -0x1.05c610p-29f;  // 24 bi
 constexpr float LN2_COARSE = 0x1.62e4p-1f, LN2_FINE = 0x1.7f7d1cp-20f;  // 16 bits, and the rest
 
 typedef int32_t Integers __attribute__((vector_size(64)));
+typedef uint32_t Naturals __attribute__((vector_size(64)));  // these wrap where signed integers may not
 
 static inline __m512 all(float x) { return _mm512_set1_ps(x); }
 static inline __m512 fma(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
@@ -117,9 +118,10 @@ struct isobit_fast_tanh {
 // x = 2^k m, m c = 1 + r with r exact and c from a table: k ln 2 - ln c + r - r^2/2 + r^3 Q(r)
 struct isobit_fast_log {
     static isobit_rounded value(__m512 x) {
-        const Integers bits = (Integers)x, moved = bits - (int32_t)LOG_FIRST, exponent = moved >> 23;
+        const Naturals bits = (Naturals)x;
+        const Integers moved = (Integers)(bits - LOG_FIRST), exponent = moved >> 23;
         const __m512i index = (__m512i)(moved >> 18);
-        const __m512 k = __builtin_convertvector(exponent, __m512), m = (__m512)(bits - (exponent << 23));
+        const __m512 k = __builtin_convertvector(exponent, __m512), m = (__m512)(bits - ((Naturals)exponent << 23));
         const __m512 r = _mm512_fmsub_ps(m, entry(INVERSE, index), all(1.0f)), square = r * r;
         const __m512 whole = fma(k, all(LN2_COARSE), entry(INVERSE_LOG, index));  // exact
         const __m512 rest = fma(k, all(LN2_FINE), entry(INVERSE_LOG_REST, index));
@@ -129,7 +131,7 @@ struct isobit_fast_log {
         const __m512 high = whole + r, low = (r - (high - whole)) + tail;
         const __m512 bound = fma(square, all(0x1p-23f), magnitude(high) * all(0x1p-36f));
         isobit_rounded result = isobit_round_pair(high, low, bound);
-        result.unsure |= _mm512_cmpge_epu32_mask((__m512i)(bits - 0x00800000), _mm512_set1_epi32(0x7f000000));
+        result.unsure |= _mm512_cmpge_epu32_mask((__m512i)(bits - 0x00800000u), _mm512_set1_epi32(0x7f000000));
         return result;
     }
 };
