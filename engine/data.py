@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from engine.merkle import leaf_hash, root_of
 from engine.order import sample_indices
 from engine.state import require_canonical, tensor_root

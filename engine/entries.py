@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from engine.merkle import leaf_hash, root_of
 from engine.program import Node, Program
 from kernels import spec

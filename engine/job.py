@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from engine.canonical import from_canonical, to_canonical
 from engine.data import Dataset, Field, Windows, dataset_of, verify_arrays
-from engine.encoding import from_canonical, program_from_bytes, program_hash, program_to_bytes, to_canonical
+from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.files import map_arrays, read_file, write_arrays, write_file, write_folder
 from engine.merkle import HASH_SIZE
 from engine.order import MAX_EPOCHS

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.files import read_file, sync, write_file
 from engine.job import JobFolder, require_slots
 from engine.log import RecordLog

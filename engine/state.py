@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from engine.merkle import HASH_SIZE, LEAF_SIZE, inclusion_proof, leaf_hash, root_of, verify_inclusion
 from kernels.backends import load
 from kernels.types import CANONICAL_NAN, TensorType, type_of

@@ -12,7 +12,7 @@ import numpy as np
 import obstore
 from obstore.store import LocalStore
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.files import sync
 from engine.merkle import HASH_SIZE, root_of
 from engine.state import CHUNK_SIZE, Slot, chunk_roots, require_canonical, state_root

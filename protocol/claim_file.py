@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.job import JobFolder
 from engine.merkle import HASH_SIZE, leaf_hash, root_of
 from engine.replay import Difference, Replay

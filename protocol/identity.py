@@ -16,7 +16,7 @@ from eth_account.signers.local import LocalAccount
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from protocol.game.messages import Message, message_from_bytes
 from protocol.game.rules import Refused, Rule, require
 

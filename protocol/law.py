@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoding import from_canonical, program_from_bytes, program_hash
+from engine.canonical import from_canonical
+from engine.encoding import program_from_bytes, program_hash
 from engine.entries import Source, TraceEntry, entry_hash, entry_index, sources, step_entries
 from engine.job import Job, job_from_bytes, state_types
 from engine.merkle import HASH_SIZE, LEAF_SIZE, leaf_hash, root_of, verify_inclusion

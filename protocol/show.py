@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.encoding import from_canonical, program_from_bytes
+from engine.canonical import from_canonical
+from engine.encoding import program_from_bytes
 from engine.job import JobFolder, job_from_bytes, open_job
 from engine.program import to_text
 from engine.run import RunFolder

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.merkle import HASH_SIZE
 from protocol.game.params import MAX_INTEGER, Terms
 from protocol.game.rules import Refused, Rule, require

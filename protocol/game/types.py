@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from engine.merkle import leaf_hash, root_of
 from protocol.game.ledger import Ledger, opened
 from protocol.game.params import Params, Terms

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engine.encoding import program_to_bytes, to_canonical
+from engine.canonical import to_canonical
+from engine.encoding import program_to_bytes
 from engine.entries import Source
 from engine.execute import Executor
 from engine.job import JobFolder, next_state, open_job

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from protocol.game.ledger import Ledger
 from protocol.game.messages import Message
 from protocol.game.params import Params

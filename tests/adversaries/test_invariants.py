@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from protocol.game.messages import (
     NOTHING,
     AcceptBid,

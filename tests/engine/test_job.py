@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from small_jobs import BACKEND, small_job, small_parts
 
+from engine.canonical import from_canonical, to_canonical
 from engine.data import Windows
-from engine.encoding import from_canonical, program_hash, to_canonical
+from engine.encoding import program_hash
 from engine.files import write_arrays
 from engine.job import Job, job_from_bytes, open_job, write_job
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from small_jobs import Builder, small_program
 
-from engine.encoding import from_canonical, program_from_bytes, program_hash, program_to_bytes, to_canonical
+from engine.canonical import from_canonical, to_canonical
+from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.program import Constant, Input, Node, Output, Program, to_text, verify
 from kernels.types import TensorType
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 from small_jobs import BACKEND, BACKENDS
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.files import map_arrays, write_folder
 from engine.state import CHUNK_SIZE, Commitment, StateHasher, chunk_roots, commit, tensor_root, verify_slot
 from engine.store import Checkpoint, Store, checkpoint_from_bytes

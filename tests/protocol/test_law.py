@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.encoding import from_canonical, program_to_bytes, to_canonical
+from engine.canonical import from_canonical, to_canonical
+from engine.encoding import program_to_bytes
 from engine.replay import Replay
 from kernels.backends import available
 from protocol.game.params import Point

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.encoding import to_canonical
+from engine.canonical import to_canonical
 from engine.merkle import leaf_hash
 from protocol.game import ledger
 from protocol.game.ledger import OUTSIDE, Ledger

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.encoding import from_canonical, to_canonical
+from engine.canonical import from_canonical, to_canonical
 from engine.merkle import leaf_hash, verify_inclusion
 from protocol.game.params import Params, Point, Terms
 from protocol.game.rows import Tree
