@@ -58,6 +58,9 @@ ISA_FLAGS: dict[str, tuple[str, ...]] = (
     if X86
     else {"neon": ()}
 )
+# AMX is AVX-512 but for the products, which alone are compiled for it.
+TILE_FLAGS = ("-mamx-tile", "-mamx-int8")
+TILE_SOURCES = ("conv.cpp", "matmul.cpp")
 TRACEABLE = ("-fno-omit-frame-pointer", "-g1", "-O1")
 SANITIZE: dict[str, tuple[str, ...]] = {
     "address": (
@@ -131,6 +134,9 @@ def cpu_units(folder: Path, extra: tuple[str, ...] = ()) -> list[Unit]:
     for isa, flags in ISA_FLAGS.items():
         for source in sorted((ROOT / "csrc" / "cpu").glob("*.cpp")):
             units.append(Unit(source, folder / isa / f"{source.stem}.o", (*base, *flags, f"-DISOBIT_ISA={isa}")))
+    for name in TILE_SOURCES if X86 else ():
+        command = (*base, *ISA_FLAGS["avx512"], *TILE_FLAGS, "-DISOBIT_ISA=amx")
+        units.append(Unit(ROOT / "csrc" / "cpu" / name, folder / "amx" / f"{Path(name).stem}.o", command))
     return units
 
 

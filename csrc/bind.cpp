@@ -233,7 +233,7 @@ PYBIND11_MODULE(_native, module) {
     module.def(
         "operator_index", [](const std::string &name) { return isobit_operator_index(name.c_str()); }, py::arg("name"),
         "The number of an operator in a group's code; -1 if there is none.");
-    module.def("isa", &isa, "The instruction set in use: plain, avx2, avx512 or neon.");
+    module.def("isa", &isa, "The instruction set in use: plain, avx2, avx512, amx or neon.");
     module.def("tree_root", &tree_root, py::arg("buffer"), py::arg("leaf_size") = 1024, py::arg("threads") = 1,
                "The root (RFC 6962) over leaves of leaf_size bytes.");
     module.def("subtree_roots", &subtree_roots, py::arg("buffer"), py::arg("leaf_size"), py::arg("leaves_per_subtree"),

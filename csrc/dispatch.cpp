@@ -1,42 +1,15 @@
-// The C ABI: chooses the instruction set once, checks every call, turns refusals into status codes.
+// The C ABI: checks every call, turns refusals into status codes.
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include "cpu/float_mode.h"
-#include "operators.h"
+#include "isa.h"
 
 namespace isobit {
 
-#if defined(__x86_64__)
-namespace plain {
-extern const Kernel table[];
-extern const GroupKernel group_kernel;
-}  // namespace plain
-namespace avx2 {
-extern const Kernel table[];
-extern const GroupKernel group_kernel;
-}  // namespace avx2
-namespace avx512 {
-extern const Kernel table[];
-extern const GroupKernel group_kernel;
-}  // namespace avx512
-#else
-namespace neon {
-extern const Kernel table[];
-extern const GroupKernel group_kernel;
-}  // namespace neon
-#endif
-
 namespace {
-
-enum Index {
-#define INDEX(name) INDEX_##name,
-    ISOBIT_OPERATORS(INDEX)
-#undef INDEX
-};
 
 struct Refusal {
     int32_t status;
@@ -48,45 +21,6 @@ constexpr const char *NAMES[] = {
 #define NAME(name) #name,
     ISOBIT_OPERATORS(NAME)};
 constexpr int OPERATOR_COUNT = sizeof NAMES / sizeof NAMES[0];
-
-struct Isa {
-    const char *name;
-    const Kernel *table;
-    GroupKernel group;
-    bool usable;
-};
-
-Isa choose() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                            __builtin_cpu_supports("avx512vnni");
-    const Isa known[] = {{"avx512", avx512::table, avx512::group_kernel, has_avx512},
-                         {"avx2", avx2::table, avx2::group_kernel, has_avx2},
-                         {"plain", plain::table, plain::group_kernel, true}};
-#else
-    const Isa known[] = {{"neon", neon::table, neon::group_kernel, true}};
-#endif
-    const char *wanted = std::getenv("ISOBIT_ISA");
-    for (const Isa &isa : known)
-        if (wanted && *wanted ? std::strcmp(wanted, isa.name) == 0 : isa.usable) return isa;
-    return {nullptr, nullptr, nullptr, false};
-}
-
-const Isa &chosen() {
-    static const Isa isa = choose();
-    if (!isa.usable)
-        invalid("got ISOBIT_ISA=%.80s, want unset or %s that this processor has", std::getenv("ISOBIT_ISA"),
-#if defined(__x86_64__)
-                "one of plain, avx2, avx512"
-#else
-                "neon"
-#endif
-        );
-    return isa;
-}
 
 const char *dtype_name(int32_t dtype) {
     constexpr const char *names[] = {"float32", "int64", "int32", "uint32", "bool"};
@@ -210,7 +144,7 @@ int32_t run(int index, const isobit_call *call, isobit_error *error) noexcept {
     return guarded(NAMES[index], error, [&] {
         check_call(call);
         check_apart(*call, index >= INDEX_add && index <= INDEX_cast);
-        chosen().table[index](*call);
+        chosen_isa().table[index](*call);
     });
 }
 
@@ -259,7 +193,7 @@ Shown show(const isobit_tensor &tensor) {
 
 const char *isa_name(char *message, size_t room) {
     try {
-        return chosen().name;
+        return chosen_isa().name;
     } catch (const Refusal &refusal) {
         std::snprintf(message, room, "%s", refusal.message);
         return nullptr;
@@ -281,7 +215,7 @@ ISOBIT_OPERATORS(BY_NAME)
 int32_t isobit_run_group(const isobit_group *group, isobit_error *error) {
     return isobit::guarded("group", error, [&] {
         isobit::check_group(group);
-        isobit::chosen().group(*group);
+        isobit::chosen_isa().group(*group);
     });
 }
 

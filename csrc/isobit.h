@@ -61,7 +61,7 @@ typedef struct {
 } isobit_group;
 
 int32_t isobit_run_group(const isobit_group *, isobit_error *);
-const char *isobit_isa(void); /* plain, avx2, avx512 or neon; NULL where the variable ISOBIT_ISA names another */
+const char *isobit_isa(void); /* plain, avx2, avx512, amx or neon; NULL where the variable ISOBIT_ISA names another */
 
 int32_t isobit_copy(const isobit_call *, isobit_error *);         /* x as a contiguous array */
 int32_t isobit_group_maxima(const isobit_call *, isobit_error *); /* (x; axes): maxima of |x| as bits, uint32 */

@@ -2,6 +2,9 @@
 #include "product_few.h"
 #include "product_multiply.h"
 #include "tensor.h"
+#if defined(__AMX_INT8__)
+#include "amx_matmul.h"
+#endif
 
 namespace isobit::ISOBIT_ISA {
 
@@ -61,6 +64,12 @@ void multiply_matrices(const Problem &problem) {
                  : multiply_few(a_lines, b_lines, problem.range, problem.out, N, 1, threads);
         return;
     }
+#if defined(__AMX_INT8__)
+    matmul_on_tiles(as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy),
+                    as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, problem.out, threads);
+    a_copy.release(), b_copy.release();
+    return;
+#endif
     Operand rows(Layout(M, K, wide, false), a_scratch), columns(Layout(N, K, wide, true), b_scratch);
     prepare(as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy), problem.range, rows, threads);
     prepare(as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, columns, threads);

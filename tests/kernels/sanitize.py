@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CALLS = tuple(f"tests/kernels/test_c_{what}.py" for what in ("abi", "threads", "groups"))
 # Drawn operands need no threads of their own, and would take long under the thread sanitizer.
 TESTS = {"address": (*CALLS, "tests/kernels/test_fuzz.py"), "thread": CALLS}
-ISAS = ("plain", "avx2", "avx512", "neon")
+ISAS = ("plain", "avx2", "avx512", "amx", "neon")
 RUNTIMES = {"address": "libasan.so", "thread": "libtsan.so"}
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter leaks on purpose at its end

@@ -62,7 +62,7 @@ def test_the_callers_float_mode_changes_no_bit(name: str, expected: dict[str, by
     assert not restored, "the caller's own mode must be given back"
 
 
-@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx", "neon"])
 def test_every_instruction_set_equals_the_definition(isa: str, expected: dict[str, bytes]) -> None:
     backend_of("native")
     command = [sys.executable, "-m", "kernels.conformance", "native", "2"]

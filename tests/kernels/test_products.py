@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 NAN = np.uint32(0x7FC00000).view(np.float32)
 WIDTHS = ("narrow", "wide")
-# Around the sizes of tiles (14, 6, 4 rows; 32, 16, 8 columns), of vectors and of the chunks of K (508 and 1024).
+# Around the sizes of tiles (16, 14, 6, 4 rows; 32, 16, 8 columns), of vectors and of the chunks of K (508 to 2048).
 SHAPES = (
     *((1, 1, 1), (1, 8, 1), (3, 5, 7), (2, 0, 3), (0, 4, 3), (3, 4, 0), (14, 16, 32), (15, 17, 33), (13, 9, 31)),
     *((8, 700, 40), (40, 700, 8), (2, 131, 99), (99, 131, 3), (1, 64, 65), (29, 128, 65), (5, 257, 3), (64, 64, 64)),
-    *((1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66), (7, 35, 600)),
+    *((1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66), (7, 35, 600), (18, 2113, 49)),
 )
 LONG = (65536, 131071, 131072, 262145, 1048577)
 # N, C, H, W, O, (R, S), stride, padding, dilation, groups
@@ -54,6 +54,8 @@ def data(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndar
         "normal": x,
         "largest integers": np.full(shape, 16383 / 16384, np.float32),
         "rounds past the largest": signs * np.float32(1.9999999),
+        "lowest wide digits": np.full(shape, -126 * 65536 - 128 * 256 - 128, np.float32),
+        "lowest narrow digits": np.full(shape, -63 * 256 - 128, np.float32),
         "subnormal": x * np.float32(1e-42),
         "spread": np.ldexp(x, rng.integers(-140, 120, shape)),
         "overflow": signs * np.float32(3.4028235e38),
@@ -78,7 +80,7 @@ KINDS: tuple[str, ...] = (
     "ties",
     "positive",
 )
-KINDS += ("zeros", "outlier", "not finite")
+KINDS += ("zeros", "outlier", "not finite", "lowest wide digits", "lowest narrow digits")
 
 
 def scales(maximum: float, limit: int) -> int:
@@ -198,7 +200,7 @@ def check_conv() -> None:
 
 
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
-@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512"] if X86 else ["neon"])
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx"] if X86 else ["neon"])
 @pytest.mark.parametrize("what", ["matmul", "long", "batched", "conv"])
 def test_products_equal_the_law(what: str, isa: str) -> None:
     from kernels import _native
@@ -213,7 +215,7 @@ def test_products_equal_the_law(what: str, isa: str) -> None:
 
 def supported(best: str) -> tuple[str, ...]:
     """The instruction sets of a processor whose best one is named."""
-    order = ("plain", "avx2", "avx512")
+    order = ("plain", "avx2", "avx512", "amx")
     return order[: order.index(best) + 1]
 
 

@@ -1,0 +1,177 @@
+// A matrix on its way into AMX: scanned for its scales, quantised and cut into digits, in panels of sixteen lines.
+#pragma once
+
+#include "amx_tiles.h"
+#include "product_operand.h"
+
+namespace isobit::ISOBIT_ISA {
+
+// Panels [panel][step][digit][1 KB]. Of the first operand (rows) a block is [line][64 integers]; of the second
+// [16 groups of 4 integers][line][4 integers]: what the tile instruction multiplies. Filled up with zeros.
+struct TiledOperand {
+    int64_t lines, panels, steps;
+    int digits;
+    bool is_rows;
+    Scales scales;
+    int8_t *packed;
+
+    static int64_t padded(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
+    static int64_t bytes(int64_t lines, int64_t K, bool wide) {
+        const int64_t all = padded(lines, SIDE);
+        return all * padded(K, STEP) * (wide ? 3 : 2) + all * static_cast<int64_t>(sizeof(double) + 3 * sizeof(float));
+    }
+
+    // memory: bytes(lines, K, wide) of it, at a multiple of 64.
+    TiledOperand(int64_t lines_, int64_t K, bool wide, bool rows, char *memory)
+        : lines(lines_),
+          panels((lines_ + SIDE - 1) / SIDE),
+          steps((K + STEP - 1) / STEP),
+          digits(wide ? 3 : 2),
+          is_rows(rows),
+          packed(reinterpret_cast<int8_t *>(memory)) {
+        const int64_t all = panels * SIDE;
+        scales.down = reinterpret_cast<double *>(memory + panels * panel_bytes());
+        scales.up[0] = reinterpret_cast<float *>(scales.down + all);
+        scales.up[1] = scales.up[0] + all;
+        scales.moderate_down = scales.up[1] + all;
+        scales.is_moderate = true;
+        for (int64_t line = lines; line < all; ++line) scales.set(line, {{0, 0}, 1, 1, true});
+    }
+
+    int64_t panel_bytes() const { return steps * digits * BLOCK_BYTES; }
+    const int8_t *panel(int64_t index) const { return packed + index * panel_bytes(); }
+    Blocks blocks(int64_t index) const { return {panel(index), STEP, BLOCK_BYTES, digits * BLOCK_BYTES, nullptr}; }
+};
+
+// The digits of integers as the bytes of their lanes, the lowest first; the fourth byte is of no use.
+ISOBIT_INLINE Ints digits_of(Ints q) {
+    const Ints offset = broadcast(0x808080);
+    return _mm512_xor_si512(add(q, offset), offset);
+}
+
+// 64 integers of one line, sixteen in each vector, become 64 bytes for each digit.
+template <int DIGITS>
+ISOBIT_INLINE void split_along(const Ints *q, Ints *out) {
+    const Ints gather = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const Ints order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    Ints v[4];
+    for (int i = 0; i < 4; ++i) v[i] = _mm512_shuffle_epi8(digits_of(q[i]), gather);
+    const Ints low = _mm512_unpacklo_epi32(v[0], v[1]), low2 = _mm512_unpacklo_epi32(v[2], v[3]);
+    out[0] = _mm512_permutexvar_epi32(order, _mm512_unpacklo_epi64(low, low2));
+    out[1] = _mm512_permutexvar_epi32(order, _mm512_unpackhi_epi64(low, low2));
+    if (DIGITS == 3)
+        out[2] = _mm512_permutexvar_epi32(
+            order, _mm512_unpacklo_epi64(_mm512_unpackhi_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[2], v[3])));
+}
+
+// Four integers of each of sixteen lines, a line in each lane, become the four bytes of the lane for each digit.
+template <int DIGITS>
+ISOBIT_INLINE void split_across(const Ints *q, Ints *out) {
+    const Ints even_bytes = broadcast(0x00ff00ff), low_half = broadcast(0x0000ffff);
+    Ints v[4], even[2], odd[2];
+    for (int i = 0; i < 4; ++i) v[i] = digits_of(q[i]);
+    for (int i = 0; i < 2; ++i) {  // bytes 0 and 2, then 1 and 3, of two neighbours
+        even[i] = _mm512_ternarylogic_epi32(even_bytes, v[2 * i], _mm512_slli_epi16(v[2 * i + 1], 8), 0xca);
+        odd[i] = _mm512_ternarylogic_epi32(even_bytes, _mm512_srli_epi16(v[2 * i], 8), v[2 * i + 1], 0xca);
+    }
+    out[0] = _mm512_ternarylogic_epi32(low_half, even[0], _mm512_slli_epi32(even[1], 16), 0xca);
+    out[1] = _mm512_ternarylogic_epi32(low_half, odd[0], _mm512_slli_epi32(odd[1], 16), 0xca);
+    if (DIGITS == 3) out[2] = _mm512_ternarylogic_epi32(low_half, _mm512_srli_epi32(even[0], 16), even[1], 0xca);
+}
+
+// x * 2^s to the nearest integer; MODERATE: the second factor is 1.
+template <bool MODERATE>
+ISOBIT_INLINE Ints tile_integers(Floats x, Floats up0, Floats up1) {
+    return nearest(MODERATE ? multiply(x, up0) : multiply(multiply(x, up0), up1));
+}
+
+// The sixteen rows of a block, one after another, turned where the operand wants the other order.
+ISOBIT_INLINE void store_block(Ints *rows, bool turned, int8_t *to) {
+    if (turned) transpose(rows);
+    for (int i = 0; i < SIDE; ++i) _mm512_store_si512(to + i * STEP, rows[i]);
+}
+
+// Lines that lie along memory: x[line * stride + k].
+template <int DIGITS, bool MODERATE>
+static void pack_tiles_along(const View &view, const TiledOperand &operand, int64_t panel, int8_t *out) {
+    const int64_t first = panel * SIDE;
+    const int used = static_cast<int>(std::min<int64_t>(SIDE, view.lines - first));
+    for (int64_t step = 0; step < operand.steps; ++step, out += DIGITS * BLOCK_BYTES) {
+        const int64_t k = step * STEP;
+        const int count = static_cast<int>(std::min<int64_t>(STEP, view.K - k));
+        Ints rows[3][SIDE];
+        for (int i = 0; i < SIDE; ++i) {
+            Ints split[3] = {zero(), zero(), zero()};
+            if (i < used) {
+                const float *x = view.x + (first + i) * view.line_stride + k;
+                const Floats up0 = broadcast(operand.scales.up[0][first + i]),
+                             up1 = broadcast(operand.scales.up[1][first + i]);
+                Ints q[4];
+                for (int v = 0; v < 4; ++v) {
+                    const int some = std::clamp(count - v * LANES, 0, LANES);
+                    q[v] = some ? tile_integers<MODERATE>(load_some(x + v * LANES, some), up0, up1) : zero();
+                }
+                split_along<DIGITS>(q, split);
+            }
+            for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
+        }
+        for (int digit = 0; digit < DIGITS; ++digit)
+            store_block(rows[digit], !operand.is_rows, out + digit * BLOCK_BYTES);
+    }
+}
+
+// Lines that lie side by side: x[k * stride + line].
+template <int DIGITS, bool MODERATE>
+static void pack_tiles_across(const View &view, const TiledOperand &operand, int64_t panel, int8_t *out) {
+    const int64_t first = panel * SIDE;
+    const int used = static_cast<int>(std::min<int64_t>(SIDE, view.lines - first));
+    const Floats up0 = load(operand.scales.up[0] + first), up1 = load(operand.scales.up[1] + first);
+    for (int64_t step = 0; step < operand.steps; ++step, out += DIGITS * BLOCK_BYTES) {
+        Ints rows[3][SIDE];
+        for (int i = 0; i < SIDE; ++i) {
+            Ints q[4], split[3];
+            for (int64_t j = 0, k = step * STEP + 4 * i; j < 4; ++j, ++k)
+                q[j] = k < view.K
+                           ? tile_integers<MODERATE>(load_some(view.x + k * view.k_stride + first, used), up0, up1)
+                           : zero();
+            split_across<DIGITS>(q, split);
+            for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
+        }
+        for (int digit = 0; digit < DIGITS; ++digit)
+            store_block(rows[digit], operand.is_rows, out + digit * BLOCK_BYTES);
+    }
+}
+
+static inline void pack_tiles(const View &view, const TiledOperand &operand, int64_t panel, bool is_moderate) {
+    int8_t *out = operand.packed + panel * operand.panel_bytes();
+    const auto pack = [&](auto digits, auto moderate) {
+        constexpr int DIGITS = decltype(digits)::value;
+        constexpr bool MODERATE = decltype(moderate)::value;
+        view.is_along() ? pack_tiles_along<DIGITS, MODERATE>(view, operand, panel, out)
+                        : pack_tiles_across<DIGITS, MODERATE>(view, operand, panel, out);
+    };
+    using Two = std::integral_constant<int, 2>;
+    using Three = std::integral_constant<int, 3>;
+    if (operand.digits == 2)
+        is_moderate ? pack(Two(), std::true_type()) : pack(Two(), std::false_type());
+    else
+        is_moderate ? pack(Three(), std::true_type()) : pack(Three(), std::false_type());
+}
+
+// Strip by strip: a strip's floats are read for their scales, and again from the cache to be packed.
+static inline void prepare_tiles(const View &view, const Range &range, TiledOperand &operand, int threads,
+                                 const int32_t *maxima = nullptr) {
+    const int64_t fitting = STRIP_BYTES / (4 * std::max<int64_t>(view.K, 1)) / SIDE;
+    const int64_t strip = std::clamp<int64_t>(fitting, view.is_along() ? 1 : 4, STRIP_LINES / SIDE);
+    std::atomic<bool> is_moderate{true};
+    for_each_unit(threads, (operand.panels + strip - 1) / strip, [&](int64_t unit) {
+        const int64_t begin = unit * strip, end = std::min(begin + strip, operand.panels);
+        const int64_t line = begin * SIDE, count = std::min(end * SIDE, operand.lines) - line;
+        const bool moderate = scale_lines(view, line, count, range, operand.scales, maxima);
+        if (!moderate) is_moderate.store(false, std::memory_order_relaxed);
+        for (int64_t panel = begin; panel < end; ++panel) pack_tiles(view, operand, panel, moderate);
+    });
+    operand.scales.is_moderate = is_moderate.load();
+}
+
+}  // namespace isobit::ISOBIT_ISA
