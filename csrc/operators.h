@@ -10,12 +10,14 @@
 
 #define ISOBIT_OPERATORS(X)                                                                                            \
     X(copy)                                                                                                            \
-    X(group_maxima) X(concat) X(pad) X(iota) X(add) X(sub) X(mul) X(div) X(floor_divide) X(remainder) X(maximum)       \
-        X(minimum) X(neg) X(abs) X(sqrt) X(rsqrt) X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin)      \
-            X(cos) X(tanh) X(erf) X(sigmoid) X(floor) X(ceil) X(trunc) X(round) X(eq) X(lt) X(le) X(bit_and) X(bit_or) \
-                X(bit_xor) X(bit_not) X(shift_left) X(shift_right) X(select) X(cast) X(sum) X(amax) X(amin) X(argmax)  \
-                    X(cumsum) X(matmul) X(conv) X(conv_grad_input) X(conv_grad_weight) X(take_rows) X(add_rows)        \
-                        X(gather) X(scatter_add) X(argsort) X(max_pool_index) X(random_bits)
+    X(group_maxima)                                                                                                    \
+    X(concat)                                                                                                          \
+    X(pad) X(iota) X(add) X(sub) X(mul) X(div) X(floor_divide) X(remainder) X(maximum) X(minimum) X(neg) X(abs)        \
+        X(sqrt) X(rsqrt) X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tanh) X(erf)         \
+            X(sigmoid) X(floor) X(ceil) X(trunc) X(round) X(eq) X(lt) X(le) X(bit_and) X(bit_or) X(bit_xor) X(bit_not) \
+                X(shift_left) X(shift_right) X(select) X(cast) X(sum) X(amax) X(amin) X(argmax) X(cumsum) X(matmul)    \
+                    X(conv) X(conv_grad_input) X(conv_grad_weight) X(take_rows) X(add_rows) X(gather) X(scatter_add)   \
+                        X(argsort) X(max_pool_index) X(random_bits)
 
 namespace isobit {
 

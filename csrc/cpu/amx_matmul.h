@@ -26,10 +26,12 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
             const int64_t i = unit / broad * down, j = unit % broad * across;
             const TileBlock block{i, std::min(i + down, a.panels), j, std::min(j + across, b.panels)};
             multiply_tiles<WIDE>(
-                a, block, a.steps, b.panel_bytes(), is_moderate,
+                a, block, is_moderate,
+                [&](int64_t panel, int, int64_t begin, int64_t) {
+                    return TileColumns{b.at(panel, begin), b.panel_bytes()};
+                },
                 [&](int64_t panel) {
-                    return std::pair<Blocks, TileScales>(
-                        b.blocks(panel), {b.scales.moderate_down + panel * SIDE, b.scales.down + panel * SIDE});
+                    return TileScales{b.scales.moderate_down + panel * SIDE, b.scales.down + panel * SIDE};
                 },
                 [&](int64_t row, int64_t panel, Floats values) {
                     const int64_t column = panel * SIDE;

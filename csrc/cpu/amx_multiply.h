@@ -83,39 +83,45 @@ ISOBIT_INLINE void take_tile(const int32_t *sums, int64_t *totals, bool is_first
     }
 }
 
-// columns(panel) gives the Blocks and the TileScales of a panel, two neighbours of which lie `next` bytes apart.
+// A pair of panels of the second operand (of a wide one only the first), from the first step of a chunk on.
+struct TileColumns {
+    const int8_t *panel;
+    int64_t next;  // bytes from one panel to the other
+};
+
+// columns(panel, count, begin, end) gives the TileColumns for the steps [begin, end), scales(panel) the TileScales;
 // write(row, panel, values) takes sixteen finished values.
-template <bool WIDE, class Columns, class Write>
-static void multiply_tiles(const TiledOperand &a, const TileBlock &block, int64_t steps, int64_t next, bool is_moderate,
-                           const Columns &columns, const Write &write) {
+template <bool WIDE, class Columns, class GetScales, class Write>
+static void multiply_tiles(const TiledOperand &a, const TileBlock &block, bool is_moderate, const Columns &columns,
+                           const GetScales &scales, const Write &write) {
     static thread_local Scratch scratch;
-    const int64_t chunk = chunk_steps(steps, WIDE), broad = block.column_end - block.column;
+    const int64_t steps = a.steps, chunk = chunk_steps(steps, WIDE), tall = block.row_end - block.row;
     const bool is_whole = chunk >= steps;
-    int64_t *const totals = is_whole ? nullptr : scratch.get<int64_t>((block.row_end - block.row) * broad * TILE);
+    int64_t *const totals = is_whole ? nullptr : scratch.get<int64_t>(tall * (block.column_end - block.column) * TILE);
     alignas(64) int32_t sums[6 * TILE];
     int64_t begin = 0;
     do {  // once where K is 0
         const int64_t end = std::min(begin + chunk, steps);
-        const int across = WIDE ? 1 : 2;
-        for (int64_t i = block.row; i < block.row_end; ++i)
-            for (int64_t j = block.column; j < block.column_end; j += across) {
-                const int panels = static_cast<int>(std::min<int64_t>(across, block.column_end - j));
-                const Blocks x = a.blocks(i), y = columns(j).first;
+        for (int64_t j = block.column; j < block.column_end; j += WIDE ? 1 : 2) {
+            const int panels = WIDE || j + 1 == block.column_end ? 1 : 2;
+            const TileColumns b = columns(j, panels, begin, end);
+            for (int64_t i = block.row; i < block.row_end; ++i) {
+                const int8_t *const x = a.at(i, begin);
                 if (WIDE)
-                    multiply_wide(x, y, begin, end, sums);
+                    multiply_wide(x, b.panel, end - begin, sums);
                 else if (panels == 2)
-                    multiply_narrow_twice(x, y, next, begin, end, sums);
+                    multiply_narrow_twice(x, b.panel, b.next, end - begin, sums);
                 else
-                    multiply_narrow(x, y, begin, end, sums);
+                    multiply_narrow(x, b.panel, end - begin, sums);
+                const int count = static_cast<int>(std::min<int64_t>(SIDE, a.lines - i * SIDE));
                 for (int panel = 0; panel < panels; ++panel) {
-                    const int64_t tile = (i - block.row) * broad + j + panel - block.column;
+                    const int64_t tile = (j + panel - block.column) * tall + i - block.row;
                     take_tile<WIDE>(sums + panel * 3 * TILE, totals ? totals + tile * TILE : nullptr, begin == 0,
-                                    end == steps, a.scales, i * SIDE,
-                                    static_cast<int>(std::min<int64_t>(SIDE, a.lines - i * SIDE)),
-                                    columns(j + panel).second, is_moderate,
+                                    end == steps, a.scales, i * SIDE, count, scales(j + panel), is_moderate,
                                     [&](int64_t row, Floats values) { write(row, j + panel, values); });
                 }
             }
+        }
         begin = end;
     } while (begin < steps);
     scratch.release();

@@ -40,7 +40,7 @@ struct TiledOperand {
 
     int64_t panel_bytes() const { return steps * digits * BLOCK_BYTES; }
     const int8_t *panel(int64_t index) const { return packed + index * panel_bytes(); }
-    Blocks blocks(int64_t index) const { return {panel(index), STEP, BLOCK_BYTES, digits * BLOCK_BYTES, nullptr}; }
+    const int8_t *at(int64_t index, int64_t step) const { return panel(index) + step * digits * BLOCK_BYTES; }
 };
 
 // The digits of integers as the bytes of their lanes, the lowest first; the fourth byte is of no use.

@@ -43,8 +43,8 @@ static inline __attribute__((always_inline)) void clear() {
     asm volatile("tilezero %%tmm%c0" ::"i"(TILE));
 }
 template <int TILE>
-static inline __attribute__((always_inline)) void load_tile(const int8_t *rows, int64_t pitch) {
-    asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(TILE), "r"(rows), "r"(pitch));
+static inline __attribute__((always_inline)) void load_tile(const int8_t *block) {
+    asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(TILE), "r"(block), "r"(int64_t{STEP}));
 }
 template <int TILE>
 static inline __attribute__((always_inline)) void store_tile(int32_t *rows) {
@@ -55,16 +55,6 @@ static inline __attribute__((always_inline)) void dot_tiles() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(SUMS), "i"(A), "i"(B));
 }
 
-// The blocks of one panel: 16 rows `pitch` bytes apart, `digit` bytes between two digits. Step s begins at offsets[s],
-// or at s * step where there are none.
-struct Blocks {
-    const int8_t *data;
-    int64_t pitch, digit, step;
-    const int64_t *offsets;
-
-    const int8_t *at(int64_t s) const { return data + (offsets ? offsets[s] : s * step); }
-};
-
 // c[e] += rest[e] for one tile of sums.
 static inline void add_tile(int32_t *c, const int32_t *rest) {
     for (int e = 0; e < SIDE * SIDE; e += 16)
@@ -73,14 +63,14 @@ static inline void add_tile(int32_t *c, const int32_t *rest) {
 
 constexpr int TILE = SIDE * SIDE;  // int32 sums
 
-// a: a panel of rows; b: one of columns, its blocks [16 groups of 4 integers][16 lines][4]. sums: [3][16][16].
-static inline void multiply_narrow(const Blocks &a, const Blocks &b, int64_t begin, int64_t end, int32_t *sums) {
+// a: a panel of rows, [step][digit][16 lines][64]; b: one of columns, [step][digit][16 groups of 4][16 lines][4].
+// sums: [3][16][16].
+static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums) {
     asm volatile("" ::: "memory");  // what was packed is written
     clear<0>(), clear<1>(), clear<2>(), clear<3>();
-    for (int64_t s = begin; s < end; ++s) {
-        const int8_t *const x = a.at(s), *const y = b.at(s);
-        load_tile<4>(x, a.pitch), load_tile<5>(x + a.digit, a.pitch);
-        load_tile<6>(y, b.pitch), load_tile<7>(y + b.digit, b.pitch);
+    for (const int8_t *const end = a + steps * 2 * BLOCK_BYTES; a < end; a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES) {
+        load_tile<4>(a), load_tile<5>(a + BLOCK_BYTES);
+        load_tile<6>(b), load_tile<7>(b + BLOCK_BYTES);
         dot_tiles<0, 4, 6>(), dot_tiles<1, 4, 7>(), dot_tiles<3, 5, 6>(), dot_tiles<2, 5, 7>();
     }
     store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
@@ -91,22 +81,21 @@ static inline void multiply_narrow(const Blocks &a, const Blocks &b, int64_t beg
 
 // Two panels of b at once, the second `next` bytes on; sums: [2][3][16][16]. Every accumulator rests for three products
 // before it is used again: a product takes 16 cycles and its result 52.
-static inline void multiply_narrow_twice(const Blocks &a, const Blocks &b, int64_t next, int64_t begin, int64_t end,
-                                         int32_t *sums) {
+static inline void multiply_narrow_twice(const int8_t *a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums) {
     asm volatile("" ::: "memory");
     clear<0>(), clear<1>(), clear<2>(), clear<3>(), clear<4>(), clear<5>();
-    for (int64_t s = begin; s < end; ++s) {
-        const int8_t *const x = a.at(s), *const y = b.at(s), *const z = y + next;
-        load_tile<6>(x, a.pitch);
-        load_tile<7>(y + b.digit, b.pitch), dot_tiles<1, 6, 7>();
-        load_tile<7>(z + b.digit, b.pitch), dot_tiles<4, 6, 7>();
-        load_tile<7>(y, b.pitch), dot_tiles<0, 6, 7>();
-        load_tile<7>(z, b.pitch), dot_tiles<3, 6, 7>();
-        load_tile<6>(x + a.digit, a.pitch);
-        load_tile<7>(y, b.pitch), dot_tiles<1, 6, 7>();
-        load_tile<7>(z, b.pitch), dot_tiles<4, 6, 7>();
-        load_tile<7>(y + b.digit, b.pitch), dot_tiles<2, 6, 7>();
-        load_tile<7>(z + b.digit, b.pitch), dot_tiles<5, 6, 7>();
+    for (const int8_t *const end = a + steps * 2 * BLOCK_BYTES; a < end; a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES) {
+        const int8_t *const second = b + next;
+        load_tile<6>(a);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>();
+        load_tile<7>(second + BLOCK_BYTES), dot_tiles<4, 6, 7>();
+        load_tile<7>(b), dot_tiles<0, 6, 7>();
+        load_tile<7>(second), dot_tiles<3, 6, 7>();
+        load_tile<6>(a + BLOCK_BYTES);
+        load_tile<7>(b), dot_tiles<1, 6, 7>();
+        load_tile<7>(second), dot_tiles<4, 6, 7>();
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>();
+        load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>();
     }
     store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
     store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE);
@@ -114,21 +103,20 @@ static inline void multiply_narrow_twice(const Blocks &a, const Blocks &b, int64
 }
 
 // sums: [5][16][16].
-static inline void multiply_wide(const Blocks &a, const Blocks &b, int64_t begin, int64_t end, int32_t *sums) {
+static inline void multiply_wide(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums) {
     asm volatile("" ::: "memory");
     clear<0>(), clear<1>(), clear<2>(), clear<3>(), clear<4>(), clear<5>();
-    for (int64_t s = begin; s < end; ++s) {
-        const int8_t *const x = a.at(s), *const y = b.at(s);
-        load_tile<6>(x, a.pitch);
-        load_tile<7>(y, b.pitch), dot_tiles<0, 6, 7>();
-        load_tile<7>(y + b.digit, b.pitch), dot_tiles<1, 6, 7>();
-        load_tile<7>(y + 2 * b.digit, b.pitch), dot_tiles<2, 6, 7>();
-        load_tile<6>(x + a.digit, a.pitch), dot_tiles<3, 6, 7>();
-        load_tile<7>(y + b.digit, b.pitch), dot_tiles<5, 6, 7>();
-        load_tile<7>(y, b.pitch), dot_tiles<1, 6, 7>();
-        load_tile<6>(x + 2 * a.digit, a.pitch), dot_tiles<2, 6, 7>();
-        load_tile<7>(y + b.digit, b.pitch), dot_tiles<3, 6, 7>();
-        load_tile<7>(y + 2 * b.digit, b.pitch), dot_tiles<4, 6, 7>();
+    for (const int8_t *const end = a + steps * 3 * BLOCK_BYTES; a < end; a += 3 * BLOCK_BYTES, b += 3 * BLOCK_BYTES) {
+        load_tile<6>(a);
+        load_tile<7>(b), dot_tiles<0, 6, 7>();
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>();
+        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>();
+        load_tile<6>(a + BLOCK_BYTES), dot_tiles<3, 6, 7>();
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<5, 6, 7>();
+        load_tile<7>(b), dot_tiles<1, 6, 7>();
+        load_tile<6>(a + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>();
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<3, 6, 7>();
+        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<4, 6, 7>();
     }
     store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
     store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE);

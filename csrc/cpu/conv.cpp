@@ -1,7 +1,11 @@
 // conv and its two gradients, exact in integers and rounded once: docs/numerics.md, Products.
 #include "conv_direct.h"
-#include "conv_multiply.h"
 #include "conv_small_groups.h"
+#if defined(__AMX_INT8__)
+#include "amx_conv.h"
+#else
+#include "conv_multiply.h"
+#endif
 
 namespace isobit::ISOBIT_ISA {
 
@@ -25,20 +29,21 @@ Room &room() {
 bool is_roomy(double image_lanes, double elements) { return image_lanes > 16 * elements + (1 << 24); }
 
 // One operand per group in one block of memory.
-std::vector<Operand> make_operands(const Layout &layout, int64_t groups, Scratch &scratch) {
-    const int64_t bytes = (Operand::bytes(layout) + 63) / 64 * 64;
+std::vector<ConvRows> make_operands(int64_t lines, int64_t K, bool wide, int64_t groups, Scratch &scratch) {
+    const int64_t bytes = (conv_rows_bytes(lines, K, wide) + 63) / 64 * 64;
     char *memory = scratch.get<char>(groups * bytes);
-    std::vector<Operand> operands;
-    for (int64_t group = 0; group < groups; ++group) operands.emplace_back(layout, memory + group * bytes);
+    std::vector<ConvRows> operands;
+    for (int64_t group = 0; group < groups; ++group)
+        operands.push_back(conv_rows(lines, K, wide, memory + group * bytes));
     return operands;
 }
 
 // lines x K floats of each group, row-major, become its operand.
-void prepare_groups(std::vector<Operand> &operands, const float *filters, int64_t K, const Range &range, int threads,
+void prepare_groups(std::vector<ConvRows> &operands, const float *filters, int64_t K, const Range &range, int threads,
                     const int32_t *maxima = nullptr) {
     const int64_t groups = static_cast<int64_t>(operands.size());
     for_each_unit(groups == 1 ? 1 : threads, groups, [&](int64_t group) {
-        const int64_t lines = operands[group].layout.lines;
+        const int64_t lines = lines_of(operands[group]);
         prepare({filters + group * lines * K, lines, K, K, 1}, range, operands[group], groups == 1 ? threads : 1,
                 maxima ? maxima + group * lines : nullptr);
     });
@@ -54,14 +59,14 @@ std::vector<int32_t> reduce_maxima(const std::vector<int32_t> &maxima, int64_t g
     return reduced;
 }
 
-void fill(const FloatImage &x, const GroupScales &scales, const PairedImage &image, int threads) {
-    image.planes == 3 ? fill_paired_image<true>(x, scales, image, threads)
-                      : fill_paired_image<false>(x, scales, image, threads);
+void fill(const FloatImage &x, const GroupScales &scales, const BundledImage &image, int threads) {
+    image.planes == PLANES<true> ? fill_bundled_image<true>(x, scales, image, threads)
+                                 : fill_bundled_image<false>(x, scales, image, threads);
 }
 
 void fill(const FloatImage &x, const GroupScales &scales, const PlacedImage &image, int threads) {
-    image.planes == 3 ? fill_placed_image<true>(x, scales, image, threads)
-                      : fill_placed_image<false>(x, scales, image, threads);
+    image.planes == PLANES<true> ? fill_placed_image<true>(x, scales, image, threads)
+                                 : fill_placed_image<false>(x, scales, image, threads);
 }
 
 }  // namespace
@@ -70,16 +75,16 @@ void op_conv(const isobit_call &call) {
     const Geometry z = check_conv(call);
     const Range range = range_of(z.width, z.D * z.R * z.S);
     if (element_count(*call.output) == 0) return;
-    PairedImage image{z.N,
-                      z.groups,
-                      z.D,
-                      (z.D + 1) / 2,
-                      {z.stride[0], z.stride[1]},
-                      {z.padding[0], z.padding[1]},
-                      (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1,
-                      (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1,
-                      range.wide ? 3 : 1,
-                      nullptr};
+    BundledImage image{z.N,
+                       z.groups,
+                       z.D,
+                       in_lanes(z.D),
+                       {z.stride[0], z.stride[1]},
+                       {z.padding[0], z.padding[1]},
+                       (z.H + 2 * z.padding[0] - 1) / z.stride[0] + 1,
+                       (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1,
+                       planes_of(range),
+                       nullptr};
     if (is_roomy(image.lanes(), element_count(call.inputs[0]))) return conv_direct(call, z, range);
     Room &scratch = room();
     const FloatImage x = contiguous_image(call.inputs[0], scratch.first, call.threads);
@@ -93,24 +98,24 @@ void op_conv(const isobit_call &call) {
     }
     image.data = scratch.image.get<int32_t>(image.size());
     fill(x, scales, image, call.threads);
-    // Lanes of k: element of the filter, then pair of channels.
-    const int64_t taps = z.R * z.S, K = 2 * image.pairs * taps;
+    // Lanes of k: element of the filter, then bundle of channels.
+    const int64_t taps = z.R * z.S, K = LANE * image.bundles * taps;
     float *filters = scratch.filters.get<float>(z.O * K);
     parallel_for(call.threads, z.O, 16, [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o) {
             float *to = filters + o * K;
-            if (z.D % 2) std::fill_n(to, K, 0.0f);
+            if (z.D % LANE) std::fill_n(to, K, 0.0f);
             for (int64_t d = 0; d < z.D; ++d)
                 for (int64_t tap = 0; tap < taps; ++tap)
-                    to[tap * 2 * image.pairs + d] = w.x[(o * z.D + d) * taps + tap];
+                    to[tap * LANE * image.bundles + d] = w.x[(o * z.D + d) * taps + tap];
         }
     });
-    std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
+    std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
     prepare_groups(operands, filters, K, range, call.threads);
     std::vector<int64_t> steps;
     for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t d = 0; d < image.pairs; ++d)
-            steps.push_back(d * image.channel_size() +
+        for (int64_t d = 0; d < image.bundles; ++d)
+            steps.push_back(d * image.bundle_size() +
                             image.offset(tap / z.S * z.dilation[0], tap % z.S * z.dilation[1]));
     const int64_t places = z.P * z.Q;
     std::vector<ConvProduct> products;
@@ -132,7 +137,7 @@ void op_conv_grad_input(const isobit_call &call) {
     if (element_count(*call.output) == 0) return;
     // Place p meets row h where h + padding = p * stride + r * dilation: by phases a of h + padding, u = p + r *
     // dilation / stride.
-    PairedImage image{z.N, z.groups, z.E, (z.E + 1) / 2, {1, 1}, {}, 0, 0, range.wide ? 3 : 1, nullptr};
+    BundledImage image{z.N, z.groups, z.E, in_lanes(z.E), {1, 1}, {}, 0, 0, planes_of(range), nullptr};
     const int64_t sizes[2] = {z.H, z.W}, filter[2] = {z.R, z.S}, counts[2] = {z.P, z.Q};
     int64_t extent[2];
     for (int axis = 0; axis < 2; ++axis) {
@@ -170,26 +175,25 @@ void op_conv_grad_input(const isobit_call &call) {
             const int64_t v0 = from(z.padding[1] - b, z.stride[1]), v1 = from(z.W + z.padding[1] - b, z.stride[1]);
             const int64_t U = u1 - u0, V = v1 - v0;
             if (U <= 0 || V <= 0) continue;
-            const int64_t K = 2 * image.pairs * static_cast<int64_t>(taps.size());
+            const int64_t K = LANE * image.bundles * static_cast<int64_t>(taps.size());
             float *filters = scratch.filters.get<float>(z.C * K);
             parallel_for(call.threads, z.groups * ((z.D + 15) / 16), [&](int64_t begin, int64_t end) {
                 for (int64_t block = begin; block < end; ++block) {
                     const int64_t group = block / ((z.D + 15) / 16), first = block % ((z.D + 15) / 16) * 16,
                                   last = std::min(first + 16, z.D);
-                    if (z.E % 2) std::fill_n(filters + (group * z.D + first) * K, (last - first) * K, 0.0f);
+                    if (z.E % LANE) std::fill_n(filters + (group * z.D + first) * K, (last - first) * K, 0.0f);
                     for (int64_t e = 0; e < z.E; ++e)
                         for (int64_t d = first; d < last; ++d)
                             for (size_t tap = 0; tap < taps.size(); ++tap)
-                                filters[(group * z.D + d) * K + tap * 2 * image.pairs + e] =
+                                filters[(group * z.D + d) * K + tap * LANE * image.bundles + e] =
                                     w.x[((group * z.E + e) * z.D + d) * z.R * z.S + taps[tap]];
                 }
             });
-            std::vector<Operand> operands =
-                make_operands(Layout(z.D, K, range.wide, false), z.groups, scratch.operands);
+            std::vector<ConvRows> operands = make_operands(z.D, K, range.wide, z.groups, scratch.operands);
             prepare_groups(operands, filters, K, range, call.threads, filter_maxima.data());
             for (const int64_t tap : taps)
-                for (int64_t e = 0; e < image.pairs; ++e)
-                    steps.push_back(e * image.channel_size() +
+                for (int64_t e = 0; e < image.bundles; ++e)
+                    steps.push_back(e * image.bundle_size() +
                                     (image.low[0] - tap / z.S * z.dilation[0] / z.stride[0]) * image.columns +
                                     image.low[1] - tap % z.S * z.dilation[1] / z.stride[1]);
             std::vector<ConvProduct> products;
@@ -218,7 +222,7 @@ void op_conv_grad_weight(const isobit_call &call) {
                       {z.padding[0], z.padding[1]},
                       z.H + 2 * z.padding[0],
                       z.W + 2 * z.padding[1],
-                      range.wide ? 3 : 1,
+                      planes_of(range),
                       nullptr};
     if (is_roomy(image.lanes(), element_count(call.inputs[1]))) return conv_grad_weight_direct(call, z, range);
     Room &scratch = room();
@@ -234,23 +238,23 @@ void op_conv_grad_weight(const isobit_call &call) {
     }
     image.data = scratch.image.get<int32_t>(image.size());
     fill(x, scales, image, call.threads);
-    // Lanes of k: sample, row, pair of neighbours in it; a row of odd length ends with a zero.
-    const int64_t even = (z.Q + 1) / 2 * 2, K = z.N * z.P * even;
+    // Lanes of k: sample, row, neighbours in it; a row ends with zeros up to whole lanes.
+    const int64_t row = in_lanes(z.Q) * LANE, K = z.N * z.P * row;
     float *grads = scratch.filters.get<float>(z.O * K);
     parallel_for(call.threads, z.O, [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o)
             for (int64_t n = 0; n < z.N; ++n)
                 for (int64_t p = 0; p < z.P; ++p) {
-                    float *to = grads + ((o * z.N + n) * z.P + p) * even;
+                    float *to = grads + ((o * z.N + n) * z.P + p) * row;
                     std::memcpy(to, g.x + ((n * z.O + o) * z.P + p) * z.Q, z.Q * sizeof(float));
-                    if (even > z.Q) to[z.Q] = 0;
+                    std::fill(to + z.Q, to + row, 0.0f);
                 }
     });
-    std::vector<Operand> operands = make_operands(Layout(z.E, K, range.wide, false), z.groups, scratch.operands);
+    std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
     prepare_groups(operands, grads, K, range, call.threads);
     std::vector<int64_t> steps;
     for (int64_t np = 0; np < z.N * z.P; ++np)
-        for (int64_t q = 0; q < z.Q; q += 2)
+        for (int64_t q = 0; q < z.Q; q += LANE)
             steps.push_back(((np / z.P * image.rows + np % z.P * z.stride[0]) * image.columns + q * z.stride[1]) * z.D);
     const int64_t taps = z.R * z.S;
     std::vector<ConvProduct> products;
@@ -258,7 +262,7 @@ void op_conv_grad_weight(const isobit_call &call) {
         products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
                             image.plane_size(), &steps, taps * z.D, &scales,
                             data_of<float>(*call.output) + group * z.E * z.D * taps, z.D * taps, range.wide});
-    multiply_all(products, call.threads, 224 / TILE_ROWS, [&](int64_t group, int64_t j) {
+    multiply_all(products, call.threads, 224, [&](int64_t group, int64_t j) {
         const int64_t tap = j / z.D, d = j % z.D;
         return Place{(tap / z.S * z.dilation[0] * image.columns + tap % z.S * z.dilation[1]) * z.D + d, d * taps + tap,
                      group * z.D + d};

@@ -1,0 +1,96 @@
+// A convolution on AMX: as conv_multiply.h, with panels of sixteen columns in int8 digits.
+#pragma once
+
+#include "amx_multiply.h"
+#include "conv_panels.h"
+
+namespace isobit::ISOBIT_ISA {
+
+// The filters of one group, packed.
+using ConvRows = TiledOperand;
+
+static inline int64_t conv_rows_bytes(int64_t lines, int64_t K, bool wide) {
+    return TiledOperand::bytes(lines, K, wide);
+}
+static inline TiledOperand conv_rows(int64_t lines, int64_t K, bool wide, char *memory) {
+    return TiledOperand(lines, K, wide, true, memory);
+}
+static inline int64_t lines_of(const TiledOperand &rows) { return rows.lines; }
+static inline void prepare(const View &view, const Range &range, TiledOperand &rows, int threads,
+                           const int32_t *maxima) {
+    prepare_tiles(view, range, rows, threads, maxima);
+}
+
+using ConvProduct = ProductOf<ConvRows>;
+using TilePlan = PanelPlan<SIDE>;
+
+// Lanes [16 begin, 16 end) of k, up to `lanes`. Copies whole vectors: what lies past a piece is overwritten by the next
+// one, past a lane by the next lane or digit. What a last step lacks stays as it is: the filters are 0 there.
+static inline void copy_tiles(const int32_t *image, int64_t plane_size, int digits, const std::vector<int64_t> &steps,
+                              int64_t begin, int64_t end, const TilePlan &plan, int32_t *out) {
+    const int64_t lanes = static_cast<int64_t>(steps.size());
+    for (int64_t step = begin; step < end; ++step) {
+        const int64_t first = step * SIDE;
+        const int count = static_cast<int>(std::min<int64_t>(SIDE, lanes - first));
+        for (int digit = 0; digit < digits; ++digit, out += TILE) {
+            const int32_t *const plane = image + digit * plane_size;
+            for (int k = 0; k < count; ++k)
+                for (int i = 0; i < plan.count; ++i)
+                    store(out + k * SIDE + plan.pieces[i].to, load(plane + steps[first + k] + plan.pieces[i].source));
+        }
+    }
+}
+
+template <bool WIDE, class GetPlace>
+static void multiply_places(const ConvProduct &product, const ConvUnit &unit, const GetPlace &place) {
+    static thread_local Scratch scratch;
+    constexpr int DIGITS = WIDE ? 3 : 2;
+    std::vector<TilePlan> plans(unit.column_end - unit.column);
+    for (int64_t j = unit.column; j < unit.column_end; ++j) plan_panel(product, j, place, plans[j - unit.column]);
+    const int64_t panel_size = chunk_steps(product.rows->steps, WIDE) * DIGITS * TILE;
+    int32_t *packed = scratch.get<int32_t>(2 * panel_size + SIDE);
+    multiply_tiles<WIDE>(
+        *product.rows, {unit.row, unit.row_end, unit.column, unit.column_end},
+        product.rows->scales.is_moderate && product.scales->is_moderate,
+        [&](int64_t panel, int count, int64_t begin, int64_t end) {
+            for (int i = 0; i < count; ++i)
+                copy_tiles(product.image, product.plane_size, DIGITS, *product.steps, begin, end,
+                           plans[panel + i - unit.column], packed + i * panel_size);
+            return TileColumns{reinterpret_cast<const int8_t *>(packed), panel_size * 4};
+        },
+        [&](int64_t panel) {
+            const TilePlan &plan = plans[panel - unit.column];
+            return TileScales{plan.moderate_down, plan.down};
+        },
+        [&](int64_t row, int64_t panel, Floats values) {
+            const TilePlan &plan = plans[panel - unit.column];
+            float *to = product.out + row * product.row_stride;
+            if (plan.is_row)
+                return _mm512_mask_storeu_ps(to + plan.destination[0], static_cast<__mmask16>((1u << plan.used) - 1),
+                                             values);
+            alignas(64) float each[SIDE];
+            _mm512_store_ps(each, values);
+            for (int j = 0; j < plan.used; ++j) to[plan.destination[j]] = each[j];
+        });
+}
+
+// place(product index, column) gives the Place; block_rows: lines of the filters taken at a time.
+template <class GetPlace>
+static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
+                         const GetPlace &place) {
+    const auto panels = [](const TiledOperand &rows) { return rows.panels; };
+    const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, (block_rows + SIDE - 1) / SIDE, panels);
+    const int64_t count = static_cast<int64_t>(units.size());
+    std::atomic<int64_t> next{0};
+    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+        const Tiles tiles;
+        for (int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+            const ConvUnit &unit = units[at];
+            const auto placed = [&](int64_t column) { return place(unit.product, column); };
+            products[unit.product].wide ? multiply_places<true>(products[unit.product], unit, placed)
+                                        : multiply_places<false>(products[unit.product], unit, placed);
+        }
+    });
+}
+
+}  // namespace isobit::ISOBIT_ISA
