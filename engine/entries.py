@@ -13,7 +13,7 @@ from engine.program import Node, Program
 from kernels import spec
 from kernels.types import TensorType
 
-EntryKind = Literal["batch", "scale", "node", "state"]
+EntryKind = Literal["batch", "scale", "node", "slot", "state"]
 SourceKind = Literal["entry", "state", "batch", "schedule", "constant", "step", "seed", "micro_batch"]
 
 
@@ -22,8 +22,8 @@ class TraceEntry:
     """One committed value of a step.
 
     kind:    batch: a loaded batch input; scale: the maxima of one quantised operand of a node; node: a node's result;
-             state: the post-state root, always last
-    number:  the program's value number of the input or node; 0 for state
+             slot: a slot of the next state that no entry or old slot is as it stands; state: the post-state root, last
+    number:  the program's value number of the input or node; of a slot its place in the state; 0 for state
     operand: the operand that a scale belongs to; 0 otherwise
     type:    the array's type; None for state, whose root is the state root itself
     """
@@ -66,7 +66,18 @@ def step_entries(program: Program) -> tuple[TraceEntry, ...]:
             scales = scale_types(node, [types[operand] for operand in node.operands])
             entries += [TraceEntry("scale", number, operand, type_) for operand, type_ in scales]
             entries.append(TraceEntry("node", number, 0, types[number]))
+    slots = [(place, output.value) for place, output in enumerate(program.outputs_of("state"))]
+    entries += [
+        TraceEntry("slot", place, 0, types[value]) for place, value in slots if not _is_committed(program, value)
+    ]
     return (*entries, TraceEntry("state", 0, 0, None))
+
+
+def _is_committed(program: Program, number: int) -> bool:
+    """Whether an entry or a slot of the state before holds a value as it stands, without a layout between."""
+    if number >= program.first_node:
+        return not is_layout(program.nodes[number - program.first_node])
+    return number < len(program.inputs) and program.inputs[number].role in ("batch", "state")
 
 
 def scale_types(node: Node, types: Sequence[TensorType]) -> list[tuple[int, TensorType]]:
@@ -115,19 +126,28 @@ def trace_root(entries: Sequence[TraceEntry], roots: Sequence[bytes]) -> bytes:
 def sources(program: Program, entry: TraceEntry) -> tuple[Source, ...]:
     """Where each operand of an entry comes from.
 
-    node: its operands; scale: the one operand; batch: none (the data set, seed and step decide it);
-    state: the state outputs in slot order, then `step` (the post-state holds step + 1) and `seed`.
+    node: its operands; scale: the one operand; batch: none (the data set, seed and step decide it); slot: the output;
+    state: what holds each slot as it stands, then `step` (the post-state holds step + 1) and `seed`.
     """
     if entry.kind == "batch":
         return ()
+    outputs = [output.value for output in program.outputs_of("state")]
+    if entry.kind == "slot":
+        return (source_of(program, outputs[entry.number]),)
     if entry.kind == "state":
-        outputs = tuple(source_of(program, output.value) for output in program.outputs_of("state"))
-        slots = len(outputs)
-        return (*outputs, Source("step", slots, -1, ()), Source("seed", slots + 1, -1, ()))
+        held = tuple(_holder(program, place, value) for place, value in enumerate(outputs))
+        return (*held, Source("step", len(held), -1, ()), Source("seed", len(held) + 1, -1, ()))
     operands = program.nodes[entry.number - program.first_node].operands
     if entry.kind == "scale":
         operands = (operands[entry.operand],)
     return tuple(source_of(program, operand) for operand in operands)
+
+
+def _holder(program: Program, place: int, value: int) -> Source:
+    """The entry or slot whose root is the root of a slot of the next state."""
+    if _is_committed(program, value):
+        return source_of(program, value)
+    return Source("entry", entry_index(program)["slot", place, 0], value, ())
 
 
 def source_of(program: Program, number: int) -> Source:

@@ -20,11 +20,11 @@ Watch = Callable[[int, Sequence[Array], Array], None]
 
 
 class NodeFault(Fault):
-    """A fault of the program: the lowest faulting node in program order, and the fault of its operator."""
+    """A fault of the program: the lowest faulting node in program order, its operands, the fault of its operator."""
 
-    def __init__(self, node: int, fault: Fault) -> None:
+    def __init__(self, node: int, fault: Fault, operands: Sequence[Array] = ()) -> None:
         super().__init__(fault.operator, fault.element, fault.reason)
-        self.node = node
+        self.node, self.operands = node, operands
         self.args = (f"node %{node}: {fault}",)
 
 
@@ -103,7 +103,7 @@ class Executor:
             try:
                 results = run(operands)
             except Fault as fault:
-                raise NodeFault(call.members[0], fault) from fault
+                raise NodeFault(call.members[0], fault, operands) from fault
             for value, result in zip(call.writes, results, strict=True):
                 held[value] = result
             if watch is not None and not is_layout(node_of(self.program, call.members[0]).op):

@@ -175,7 +175,12 @@ class Replay:
                 see(place - scales + which, lambda which=which: maxima()[which])  # type: ignore[misc]
             see(place, lambda: result)
 
-        return next_state(self.program, state, self._executor.step(inputs, watch))
+        after = next_state(self.program, state, self._executor.step(inputs, watch))
+        slots = list(after.values())
+        for index, entry in enumerate(self.entries):
+            if entry.kind == "slot":
+                see(index, partial(slots.__getitem__, entry.number))
+        return after
 
     def _maxima(self, number: int, operands: Sequence[Array]) -> list[Array]:
         node = node_of(self.program, number)

@@ -17,7 +17,7 @@ from engine.run import RunFolder
 from engine.train import train
 from kernels import backends
 from protocol.play import local_dispute
-from protocol.players.dishonest import flips_one_bit, node_of_weight, train_altered
+from protocol.players.dishonest import flips_one_bit, node_of_operator, node_of_weight, train_altered
 from protocol.progress import ProgressLine
 from protocol.transcript import Transcript
 
@@ -142,8 +142,8 @@ def dishonest_solver(demo: Demo, job: JobFolder) -> bool:
     """A solver claims a run with one flipped bit; an honest verifier objects."""
     step = demo.steps * 5 // 8
     say()
-    say(f"4  A dishonest solver trains gpt, flips one bit of one weight in step {step}, goes on, and claims that run.")
-    alter = flips_one_bit(step, node_of_weight(job.program), element=5, bit=3)
+    say(f"4  A dishonest solver trains gpt, flips one bit of one product in step {step}, goes on, and claims that run.")
+    alter = flips_one_bit(step, node_of_operator(job.program, "matmul"), element=5, bit=20)
     train_altered(job, demo.folder / "liar-3", alter, "native", demo.threads)
     transcript = local_dispute(job, demo.folder / "liar-3", demo.folder / "gpt-0", alter_a=alter, threads=demo.threads)
     return _verdict(transcript, "solver")

@@ -1,251 +1,204 @@
-"""What a job computes, for the referee: any entry of any step again, from openings and the program alone."""
+"""What a job computes, for the game: the leaves of a step, and what the referee is asked about any place of it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
-
 from engine.canonical import from_canonical
+from engine.data import LOADS_AS, Field
 from engine.encoding import program_from_bytes, program_hash
-from engine.entries import Source, TraceEntry, entry_hash, entry_index, sources, step_entries
+from engine.entries import entry_hash, step_entries
 from engine.job import Job, job_from_bytes, state_types
-from engine.merkle import HASH_SIZE, LEAF_SIZE, leaf_hash, root_of, verify_inclusion
-from engine.program import SCALAR_INT64, Program
-from engine.state import Slot, slot_hash, tensor_root
-from kernels import backends
-from kernels.types import NUMPY_DTYPE, Fault, TensorType
+from engine.merkle import HASH_SIZE, LEAF_SIZE, root_of
+from engine.program import Input, Node, Program
+from kernels.types import TensorType
 from protocol.game.params import Point
-from protocol.game.rules import Refused, Rule, require
-from protocol.records import batch_of, field_bytes, fields_from_list, loadable, record_leaves
+from protocol.operands import Operands, tensor_operand
+from protocol.referee.geometry import copy_source, size_of
+from protocol.referee.question import Operand, Question
 
-Array = np.ndarray
-# The longest proof in CBOR, and room for the description of a data set's fields.
-PROOF_BYTES = 64 * 34
-FIELDS_BYTES = 2**16
-# The root of an entry that the law gives no value: a fault. No array has it, since it is the hash of no leaf or node.
-FAULT_ROOT = hashlib.sha256(b"isobit fault").digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One value that the referee must be shown. whole: its bytes; otherwise its root is enough."""
-
-    source: Source
-    whole: bool
-
-
-def needs(program: Program, entry: TraceEntry) -> tuple[Need, ...]:
-    """What a witness for an entry opens, in its order: each committed value once, nothing that the referee knows."""
-    found: dict[tuple[str, int], Need] = {}
-    for source in sources(program, entry):
-        if source.kind in ("entry", "batch", "state", "schedule"):
-            key = source.kind, source.index
-            whole = entry.kind != "state" or bool(source.layout) or source.kind == "schedule"
-            known = found.get(key)
-            found[key] = Need(source, whole or (known is not None and known.whole))
-    return tuple(found.values())
+MAX_FIELDS_BYTES = 2**20
 
 
 class ProgramLaw:
-    """The law of one job. backend: which one the referee computes with; they all give the same bits."""
+    """The law of one job."""
 
-    def __init__(self, job: Job, program: Program, backend: str) -> None:
+    def __init__(self, job: Job, program: Program, fields: tuple[Field, ...]) -> None:
         self.start, self.steps, self.interval = job.start, job.steps, job.interval
-        self.job, self.program, self.backend = job, program, backend
+        self.job, self.program = job, program
         self.table = step_entries(program)
         self.entries = len(self.table)
         self.slots = list(state_types(program).items())
+        self.fields = {
+            value.name: require_loadable(fields, job, value) for value in program.inputs if value.role == "batch"
+        }
 
     @cached_property
-    def witness_bytes(self) -> int:
-        """A bound on the witness of any entry: the operands whole, and their proofs."""
-        return max(self._witness_bytes(entry) for entry in self.table)
-
-    def _witness_bytes(self, entry: TraceEntry) -> int:
-        if entry.kind == "batch":
-            # A stored record is at most as long as the loaded one, and begins and ends within a leaf.
-            size = self.program.inputs[entry.number].type.bytes // self.job.batch_size
-            return FIELDS_BYTES + self.job.batch_size * (size // LEAF_SIZE + 2) * (LEAF_SIZE + PROOF_BYTES)
-        needed = needs(self.program, entry)
-        whole = sum(self._type(need.source).bytes for need in needed if need.whole and need.source.kind != "schedule")
-        return whole + (len(needed) + 1) * 2 * (LEAF_SIZE + PROOF_BYTES)
+    def _operands(self) -> Operands:
+        return Operands(self.job, self.program, self.table, self.slots)
 
     def leaf(self, entry: int, value: bytes) -> bytes:
         """The leaf hash of a step's entry whose root is `value`."""
         return entry_hash(self.table[entry], value)
 
+    def size(self, entry: int) -> int:
+        """The leaves under an entry's root: of 1 KiB of its array, of the post-state its slots."""
+        type_ = self.table[entry].type
+        return len(self.slots) if type_ is None else -(-type_.bytes // LEAF_SIZE)
+
+    def leaf_bytes(self, entry: int, leaf: int) -> int:
+        """The length of a leaf of an entry's array; 0 for the post-state, whose leaves are compared by their hashes."""
+        type_ = self.table[entry].type
+        return 0 if type_ is None else min(LEAF_SIZE, type_.bytes - leaf * LEAF_SIZE)
+
+    def dtype(self, entry: int) -> str:
+        """The dtype of an entry's array."""
+        return self._type(entry).dtype
+
+    def _type(self, entry: int) -> TensorType:
+        type_ = self.table[entry].type
+        assert type_ is not None, "only the post-state has no type, and no element"
+        return type_
+
+    def node(self, entry: int) -> Node:
+        """The node that an entry of kind scale or node belongs to."""
+        return self.program.nodes[self.table[entry].number - self.program.first_node]
+
     def name(self, entry: int) -> str:
         """What stands at an entry, for a reader."""
         item = self.table[entry]
-        if item.kind == "batch":
-            return f"batch input {self.program.inputs[item.number].name}"
-        if item.kind == "state":
-            return "state after the step"
-        op = self.program.nodes[item.number - self.program.first_node].op
-        place = f"node %{item.number} = {op}"
+        match item.kind:
+            case "batch":
+                return f"batch input {self.program.inputs[item.number].name}"
+            case "slot":
+                return f"slot {self.slots[item.number][0]} of the state after the step"
+            case "state":
+                return "state after the step"
+        place = f"node %{item.number} = {self.node(entry).op}"
         return place if item.kind == "node" else f"maxima of operand {item.operand} of {place}"
 
-    def decide(self, point: Point, witness: bytes) -> bytes:
-        """The true root of an entry, computed from agreed values only. Total: a root, or Refused."""
-        try:
-            content = from_canonical(witness, "witness")
-        except ValueError as error:
-            raise Refused(Rule.WITNESS, str(error)) from None
-        require(isinstance(content, list), Rule.WITNESS, "want a list")
+    def question(self, point: Point) -> Question:
+        """What the referee is asked about a place."""
         entry = self.table[point.entry]
-        if entry.kind == "batch":
-            return self._batch(point, entry, content)
-        values = self._opened(point, entry, content)
-        try:
-            if entry.kind == "state":
-                return self._post_state(point, entry, values)
-            return tensor_root(self._computed(point, entry, values), self.backend)
-        except (Fault, ValueError):
-            # Agreed operands without a value under the law: whoever claims one is wrong.
-            return FAULT_ROOT
+        match entry.kind:
+            case "state":
+                return self._state(point)
+            case "batch":
+                return self._batch(point, self.program.inputs[entry.number])
+            case "slot":
+                return self._copy(point, {"at": point.element}, self._operands.of_entry(point)[0])
+            case "scale":
+                node = self.node(point.entry)
+                attributes = {**node.attributes, "for": node.op, "of": entry.operand}
+                return self._asked(point, "scale", attributes, self._operands.of_entry(point))
+        return self._node(point, self.node(point.entry))
 
-    def _opened(self, point: Point, entry: TraceEntry, content: list[Any]) -> dict[tuple[str, int], Array | bytes]:
-        wanted = needs(self.program, entry)
-        require(len(content) == len(wanted), Rule.WITNESS, f"got {len(content)} openings, want {len(wanted)}")
-        pairs = zip(wanted, content, strict=True)
-        return {(need.source.kind, need.source.index): self._open(point, need, item) for need, item in pairs}
+    def _asked(
+        self, point: Point, op: str, attributes: Mapping[str, Any], operands: tuple[Operand, ...], **more: Any
+    ) -> Question:
+        type_ = self._type(point.entry)
+        return Question(
+            phase=point.phase,
+            op=op,
+            attributes=attributes,
+            dtype=type_.dtype,
+            shape=type_.shape,
+            element=point.element,
+            operands=operands,
+            scales=more.pop("scales", ()),
+            output=tensor_operand(type_, point.tensor),
+            claims=point.claims,
+            facts=point.facts,
+            term=point.term,
+            prover=point.prover,
+            before=self._operands.before(point),
+        )
 
-    def _open(self, point: Point, need: Need, item: Any) -> Array | bytes:
-        if need.source.kind == "schedule":
-            return self._schedule(point, need.source, item)
-        data, proof = _pair(item)
-        type_ = self._type(need.source)
-        value: Array | bytes = data
-        if need.whole:
-            require(len(data) == type_.bytes, Rule.WITNESS, f"got {len(data)} bytes, want {type_.bytes}")
-            value = np.frombuffer(data, NUMPY_DTYPE[type_.dtype]).reshape(type_.shape)
-        root = tensor_root(value, self.backend) if isinstance(value, np.ndarray) else _root(value)
-        self._require_opening(point, need.source, root, proof)
-        return value
+    def _node(self, point: Point, node: Node) -> Question:
+        operands = self._operands.of_entry(point)
+        if node.op in ("concat", "pad", "iota") and size_of(self._type(point.entry).shape):
+            shapes = tuple(operand.seen for operand in operands)
+            which, at = copy_source(node.op, point.element, shapes, self._type(point.entry).shape, node.attributes)
+            number = Operand("number", self.dtype(point.entry), (), bits=at)
+            return self._copy(point, {"at": at}, operands[which] if which >= 0 else number)
+        return self._asked(point, node.op, node.attributes, operands, scales=self._operands.scales_of(point))
 
-    def _type(self, source: Source) -> TensorType:
-        return self.program.types[source.number]
+    def _copy(self, point: Point, attributes: Mapping[str, Any], operand: Operand) -> Question:
+        return self._asked(point, "copy", attributes, (operand,))
 
-    def _require_opening(self, point: Point, source: Source, root: bytes, proof: tuple[bytes, ...]) -> None:
-        if source.kind == "state":
-            leaf = slot_hash(*self.slots[source.index], root)
-            require(verify_inclusion(point.start, leaf, source.index, len(self.slots), proof), Rule.OPENING)
-            return
-        assert source.index < point.entry, "a program has no cycles, so an operand's entry comes earlier"
-        leaf = self.leaf(source.index, root)
-        require(verify_inclusion(point.root, leaf, source.index, self.entries, proof), Rule.OPENING)
+    def _batch(self, point: Point, value: Input) -> Question:
+        field = self.fields[value.name]
+        record = size_of(field.record_shape)
+        attributes = {
+            "record_size": record,
+            "stride": record if field.kind == "rows" else field.stride,
+            "records": self.job.records,
+            "seed": self.job.seed,
+            "position": point.step * self.job.batch_size,
+        }
+        stored = Operand("tensor", field.dtype, field.shape, anchor=field.root)
+        return self._asked(point, "batch", attributes, (stored,))
 
-    def _schedule(self, point: Point, source: Source, item: Any) -> Array:
-        """One number of a schedule, from the 1 KiB leaf that holds it."""
-        require(isinstance(item, list) and len(item) == 4, Rule.WITNESS, "want [root, proof, leaf, proof]")
-        (root, slot_proof), (leaf, leaf_proof) = _pair(item[:2]), _pair(item[2:])
-        inputs, type_ = self.program.inputs_of("schedule"), self._type(source)
-        whole = TensorType(type_.dtype, (self.steps,))
-        slot = slot_hash(inputs[source.index].name, whole, _root(root))
-        require(verify_inclusion(self.job.schedule, slot, source.index, len(inputs), slot_proof), Rule.OPENING)
-        size = NUMPY_DTYPE[type_.dtype].itemsize
-        start = require_leaf(leaf, leaf_proof, root, point.step * size // LEAF_SIZE, whole.bytes)
-        first = point.step * size - start
-        return np.frombuffer(leaf[first : first + size], NUMPY_DTYPE[type_.dtype]).reshape(())
-
-    def _value(self, point: Point, source: Source, values: dict[tuple[str, int], Array | bytes]) -> Array:
-        """An operand: what it comes from, through the layout nodes between."""
-        key = source.kind, source.index
-        value = values[key] if key in values else self._known(point, source)
-        assert isinstance(value, np.ndarray), "an operand is opened whole"
-        for number in source.layout:
-            node = self.program.nodes[number - self.program.first_node]
-            value = backends.run(node.op, [value], node.attributes, self.backend)
-        return value
-
-    def _known(self, point: Point, source: Source) -> Array:
-        if source.kind == "constant":
-            constant = self.program.constants[source.index - self.program.first_constant]
-            data = np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype])
-            return data.reshape(constant.type.shape)
-        number = {"step": point.step, "seed": self.job.seed, "micro_batch": 0}[source.kind]
-        return np.array(number, NUMPY_DTYPE[SCALAR_INT64.dtype])
-
-    def _computed(self, point: Point, entry: TraceEntry, values: dict[tuple[str, int], Array | bytes]) -> Array:
-        """A node's result, or the maxima of one of its operands."""
-        node = self.program.nodes[entry.number - self.program.first_node]
-        operands = [self._value(point, source, values) for source in sources(self.program, entry)]
-        if entry.kind == "node":
-            return backends.run(node.op, operands, node.attributes, self.backend)
-        return self._maxima(node.op, entry, operands[0], node.operands, node.attributes)
-
-    def _maxima(self, op: str, entry: TraceEntry, x: Array, operands: Sequence[int], attributes: Any) -> Array:
-        # The scale groups of one operand do not depend on the values of the others: zeros of their types stand in.
-        types = [self.program.types[operand] for operand in operands]
-        inputs = [np.zeros(type_.shape, NUMPY_DTYPE[type_.dtype]) for type_ in types]
-        inputs[entry.operand] = x
-        backends.check_bits(op, entry.operand, x)
-        first = entry_index(self.program)
-        scaled = [i for i in range(len(operands)) if ("scale", entry.number, i) in first]
-        return backends.load(self.backend).group_maxima(op, inputs, attributes)[scaled.index(entry.operand)]
-
-    def _post_state(self, point: Point, entry: TraceEntry, values: dict[tuple[str, int], Array | bytes]) -> bytes:
-        """The root of the state after the step, put together from the slots' roots."""
-        roots = []
-        for source in sources(self.program, entry):
-            opened = values.get((source.kind, source.index))
-            if source.kind == "step" and not source.layout and source.number < 0:
-                roots.append(tensor_root(np.array(point.step + 1, np.int64), self.backend))
-            elif isinstance(opened, bytes):
-                roots.append(opened)
-            else:
-                roots.append(tensor_root(self._value(point, source, values), self.backend))
-        return root_of([Slot(*slot, root).hash for slot, root in zip(self.slots, roots, strict=True)])
-
-    def _batch(self, point: Point, entry: TraceEntry, content: list[Any]) -> bytes:
-        """A loaded batch input, from the records that the law's order names."""
-        require(len(content) == 2 and isinstance(content[1], list), Rule.WITNESS, "want [fields, leaves]")
-        fields = fields_from_list(content[0])
-        require(root_of([field.hash for field in fields]) == self.job.data, Rule.OPENING)
-        value = self.program.inputs[entry.number]
-        field = loadable(fields, self.job, value)
-        if field is None:
-            return FAULT_ROOT
-        wanted, opened = record_leaves(field, self.job, point.step), content[1]
-        require(len(opened) == len(wanted), Rule.WITNESS, f"got {len(opened)} leaves, want {len(wanted)}")
-        leaves = {}
-        for index, item in zip(wanted, opened, strict=True):
-            leaf, proof = _pair(item)
-            require_leaf(leaf, proof, field.root, index, field_bytes(field))
-            leaves[index] = leaf
-        return tensor_root(batch_of(field, self.job, point.step, leaves, value.type), self.backend)
+    def _state(self, point: Point) -> Question:
+        name, type_ = self.slots[point.element]
+        described = Operand("slot", type_.dtype, type_.shape, label=(name,))
+        return Question(
+            phase=point.phase,
+            op="state",
+            attributes={},
+            dtype="int64",
+            shape=(len(self.slots),),
+            element=point.element,
+            operands=(self._operands.of_slot(point),),
+            scales=(),
+            output=described,
+            claims=point.claims,
+            prover=point.prover,
+            before=self._operands.before(point),
+        )
 
 
-def require_leaf(leaf: bytes, proof: tuple[bytes, ...], root: bytes, index: int, total: int) -> int:
-    """Refuse unless a leaf stands at an index of a tensor of `total` bytes; the offset of its first byte."""
-    start = index * LEAF_SIZE
-    require(len(leaf) == min(LEAF_SIZE, total - start), Rule.WITNESS, "length of a leaf")
-    require(verify_inclusion(root, leaf_hash(leaf), index, -(-total // LEAF_SIZE), proof), Rule.OPENING)
-    return start
+def require_loadable(fields: tuple[Field, ...], job: Job, value: Input) -> Field:
+    """The field that a batch input loads; a ValueError where the data set has none that fits."""
+    for field in fields:
+        shape = (job.batch_size, *field.record_shape)
+        fits = field.records == job.records and value.type.shape == shape and value.type.dtype in LOADS_AS[field.dtype]
+        if field.name == value.name and fits:
+            return field
+    raise ValueError(f"job: the data set has no field that loads as batch input {value.name!r} of type {value.type}")
 
 
-def _pair(item: Any) -> tuple[bytes, tuple[bytes, ...]]:
-    require(isinstance(item, list) and len(item) == 2, Rule.WITNESS, "want [bytes, proof]")
-    data, proof = item
-    require(isinstance(data, bytes) and isinstance(proof, list), Rule.WITNESS, "want [bytes, proof]")
-    require(all(isinstance(sibling, bytes) for sibling in proof), Rule.WITNESS, "want a proof of hashes")
-    return data, tuple(proof)
+def fields_from_bytes(data: bytes) -> tuple[Field, ...]:
+    """The fields of a data set from the canonical bytes of their list; a ValueError for anything else."""
+    if len(data) > MAX_FIELDS_BYTES:
+        raise ValueError(f"data: got a list of fields of {len(data)} bytes, want at most {MAX_FIELDS_BYTES}")
+    content = from_canonical(data, "data")
+    if not isinstance(content, list):
+        raise ValueError(f"data: got a {type(content).__name__}, want a list of fields")
+    return tuple(_field(item) for item in content)
 
 
-def _root(data: bytes) -> bytes:
-    require(len(data) == HASH_SIZE, Rule.WITNESS, "want a root of 32 bytes")
-    return data
+def _field(item: Any) -> Field:
+    if not isinstance(item, list) or len(item) != 7 or not isinstance(item[5], list):
+        raise ValueError("data: want fields of [name, kind, length, stride, dtype, shape, root]")
+    name, kind, length, stride, dtype, shape, root = item
+    strings = isinstance(name, str) and isinstance(kind, str) and isinstance(dtype, str)
+    if not strings or type(length) is not int or type(stride) is not int:
+        raise ValueError("data: want a field's name, kind and dtype as strings, its length and stride as integers")
+    if not isinstance(root, bytes) or len(root) != HASH_SIZE:
+        raise ValueError(f"data: field {name!r}: want a root of {HASH_SIZE} bytes")
+    return Field(name, kind, length, stride, dtype, tuple(shape), root)
 
 
 @lru_cache(maxsize=64)
-def law_of(job: bytes, program: bytes, backend: str = "portable") -> ProgramLaw:
-    """The law of a job's canonical bytes; a ValueError where job and program are invalid or do not belong together."""
-    parsed, content = job_from_bytes(job), program_from_bytes(program)
+def law_of(job: bytes, program: bytes, data: bytes) -> ProgramLaw:
+    """The law of a job's canonical bytes; a ValueError where one is invalid or they do not fit."""
+    parsed, content, fields = job_from_bytes(job), program_from_bytes(program), fields_from_bytes(data)
     if program_hash(content) != parsed.program:
         raise ValueError(f"job: program is {program_hash(content).hex()}, want {parsed.program.hex()}")
-    return ProgramLaw(parsed, content, backend)
+    root = root_of([field.hash for field in fields])
+    if root != parsed.data:
+        raise ValueError(f"job: data root is {root.hex()}, want {parsed.data.hex()}")
+    return ProgramLaw(parsed, content, fields)

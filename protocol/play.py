@@ -14,6 +14,7 @@ from protocol.game.transition import next_event
 from protocol.game.types import ClaimStatus, State
 from protocol.identity import Identity
 from protocol.law import law_of
+from protocol.players.dishonest import ForgingSolver, ForgingVerifier
 from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.trace import Alter, ProgramTrace
@@ -128,7 +129,6 @@ def local_dispute(
     arity: int = 16,
     alter_a: Alter | None = None,
     alter_b: Alter | None = None,
-    referee: str = "portable",
 ) -> Transcript:
     """Run a is claimed, run b objects; both answer by running their steps again, and one verdict comes out.
 
@@ -137,7 +137,7 @@ def local_dispute(
     """
     job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
     operator, submitter, solver, verifier = (Identity.create() for _ in range(4))
-    params = Params("isobit local", operator.address, lambda a, b: law_of(a, b, referee))
+    params = Params("isobit local", operator.address, law_of)
     coordinator, clock = Coordinator("sqlite://", params), simulated_clock()
     traces = [ProgramTrace(job, run, backend, threads, alter) for run, alter in ((run_a, alter_a), (run_b, alter_b))]
     steps = min(trace.last_step() for trace in traces)
@@ -148,9 +148,10 @@ def local_dispute(
     bank, sender = Player(operator, coordinator, traces[0]), Player(submitter, coordinator, traces[0])
     for identity in (submitter, solver, verifier):
         bank.send(Deposit(identity.address, FUNDS))
-    terms, program = local_terms(steps, arity), traces[0].program_bytes
-    sender.send(PostJob(terms, traces[0].job, program))
-    players = [Solver(solver, coordinator, trace=traces[0]), Verifier(verifier, coordinator, trace=traces[1])]
+    terms = local_terms(steps, arity)
+    sender.send(PostJob(terms, traces[0].job, traces[0].program_bytes, traces[0].data_bytes))
+    kinds = ForgingSolver if alter_a else Solver, ForgingVerifier if alter_b else Verifier
+    players = [kinds[0](solver, coordinator, trace=traces[0]), kinds[1](verifier, coordinator, trace=traces[1])]
     players[0].act(clock())
     coordinator.advance(coordinator.now + terms.bid_period_s)
     names = {submitter.address: "submitter", solver.address: "solver", verifier.address: "verifier"}

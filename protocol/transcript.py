@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from protocol.game.dispute import level_size
+from engine.merkle import LEAF_SIZE
+from protocol.game.levels import number_of, steps_in
 from protocol.game.params import Law, Params
 from protocol.game.rows import row_sizes
-from protocol.game.types import INTERVAL, LEVELS, PARTIES, STEP, Game, Stage, State
+from protocol.game.types import ELEMENT, NODE, PARTIES, Game, State
+from protocol.game.verdict import REFEREE
+from protocol.referee.question import ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,17 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class GameTranscript:
-    """One game from the claim to the verdict. referee: what it computed again; empty where silence decided."""
+    """One game from the claim to the verdict.
+
+    referee: the place that it judged; empty where silence decided; truth: the value it computed there, if it did
+    """
 
     solver: str
     challenger: str
     levels: tuple[Narrowing, ...]
     referee: str
     witness_bytes: int
+    claims: tuple[str, str]
     truth: str
     wrong: tuple[str, ...]
     reason: str
@@ -95,8 +102,11 @@ class Transcript:
         lines = [f"parties   {self._name(game.solver)} {game.solver}, {self._name(game.challenger)} {game.challenger}"]
         lines += [_level_line(level) for level in game.levels]
         if game.referee:
-            lines.append(f"referee   computed {game.referee} again from {game.witness_bytes} bytes of openings")
-            lines.append(f"          its root is {game.truth}")
+            lines.append(f"referee   judged {game.referee} from {game.witness_bytes} bytes of openings")
+        if game.truth:
+            lines.append(
+                f"          the solver says {game.claims[0]}, the challenger {game.claims[1]}; it is {game.truth}"
+            )
         return [*lines, f"verdict   wrong: {', '.join(game.wrong) or 'nobody'} ({game.reason})"]
 
 
@@ -110,33 +120,70 @@ def _level_line(level: Narrowing) -> str:
 def game_transcript(state: State, game: Game, params: Params, witness_bytes: int) -> GameTranscript:
     """The account of one game."""
     job = state.jobs[game.job]
-    law = params.law_of(job.job, job.program)
-    decided = game.truth is not None
+    law = params.law_of(job.job, job.program, job.data)
+    decided = game.reason == REFEREE
     return GameTranscript(
         solver=game.sides[0].party,
         challenger=game.sides[1].party,
         levels=_levels(state, game, law, job.terms.arity),
-        referee=law.name(game.first) if decided else "",
+        referee=place_name(law, game) if decided else "",
         witness_bytes=witness_bytes if decided else 0,
-        truth=game.truth.hex() if game.truth is not None else "",
+        claims=_claims(law, game),
+        truth="" if game.truth is None or not decided else _value_text(law, game, game.truth),
         wrong=tuple(name for name, wrong in zip(PARTIES, game.wrong, strict=True) if wrong),
         reason=game.reason,
     )
 
 
+def place_name(law: Law, game: Game) -> str:
+    """The place to which a game has narrowed, for a reader."""
+    entry = law.name(game.entry)
+    if law.size(game.entry) and not law.leaf_bytes(game.entry, 0):
+        return f"{entry}, slot {game.element}"
+    place = f"{entry}, element {game.element}"
+    return f"{place}, term {game.first}" if game.level == ELEMENT else place
+
+
+def _claims(law: Law, game: Game) -> tuple[str, str]:
+    values = [number_of(side.node) if game.level == ELEMENT else side.value for side in game.sides]
+    one, other = ("" if value is None else _value_text(law, game, value) for value in values)
+    return one, other
+
+
+def _value_text(law: Law, game: Game, value: int) -> str:
+    """A term as an integer, an element or a hash as its bits."""
+    if game.level == ELEMENT:
+        return str(value)
+    shown = law.leaf_bytes(game.entry, 0)
+    return f"0x{value:0{2 * ITEM_BYTES[law.dtype(game.entry)] if shown else 64}x}"
+
+
 def _levels(state: State, game: Game, law: Law, arity: int) -> tuple[Narrowing, ...]:
-    levels = []
-    if len(game.path) > 1:
-        levels.append(_narrowing(LEVELS[INTERVAL], game.above, arity, game.path[-1] + 1, f"step {game.step}"))
-    elif game.level == STEP:
-        first = state.claims[game.claim].first
-        levels.append(Narrowing("claim", len(state.claims[game.claim].roots), 0, game.index + 1, f"step {game.step}"))
-        assert game.step >= first, "a game is about a step of its claim"
-    at_entry = game.truth is not None or game.stage is Stage.OPEN or (game.size == 1 and game.level == STEP)
-    if at_entry:
-        size = level_size(law, game)
-        levels.append(_narrowing(LEVELS[STEP], size, arity, game.first, law.name(game.first)))
+    """Every level that was left: what stood there, and the first leaf that differs."""
+    claim, levels = state.claims[game.claim], []
+    places = game.path[1:]
+    if steps_in(law, claim.first + game.index * law.interval) > 1:
+        if places:
+            levels.append(_narrowing("interval", game.above, arity, places[0] + 1, f"step {game.step}"))
+        places = places[1:]
+    else:
+        levels.append(Narrowing("claim", len(claim.roots), 0, game.index + 1, f"step {game.step}"))
+    if places:
+        levels.append(_narrowing("step", law.entries, arity, places[0], law.name(places[0])))
+        levels += _inner_levels(law, game, arity)
     return tuple(levels)
+
+
+def _inner_levels(law: Law, game: Game, arity: int) -> list[Narrowing]:
+    """The leaves of the entry's tree, and the terms of its element, where the game came that far."""
+    levels, shown = [], law.leaf_bytes(game.entry, 0)
+    leaf = game.first if game.level == NODE else game.path[-1] * ITEM_BYTES[law.dtype(game.entry)] // LEAF_SIZE
+    if law.size(game.entry) and game.sides[0].value is not None:
+        name = f"the one with element {game.element}" if shown else f"slot {game.element}"
+        levels.append(_narrowing("node", law.size(game.entry), arity, leaf, name))
+    if game.level == ELEMENT and game.size == 1:
+        levels.append(_narrowing("element", game.terms, arity, game.first, f"term {game.first}"))
+    return levels
 
 
 def _narrowing(level: str, leaves: int, arity: int, index: int, name: str) -> Narrowing:

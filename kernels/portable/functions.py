@@ -1,4 +1,4 @@
-"""The correctly rounded functions of kernels/spec/functions.py, compiled by numba: docs/functions.md."""
+"""The correctly rounded functions of kernels/exact/functions.py, compiled by numba: docs/functions.md."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations

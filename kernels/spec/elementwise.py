@@ -97,7 +97,7 @@ def _truncated(x: Array, target: np.dtype) -> Array:
 
 
 def _function(name: str) -> Value:
-    """The correctly rounded function of kernels/spec/functions.py."""
+    """The correctly rounded function of kernels/exact/functions.py."""
 
     def function(x: Array) -> Array:
         return functions.FUNCTIONS[name](x)

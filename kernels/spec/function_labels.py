@@ -1,4 +1,4 @@
-"""What the law says of each correctly rounded function; kernels/spec/functions.py computes it."""
+"""What the law says of each correctly rounded function; kernels/exact/functions.py computes it."""
 
 from __future__ import annotations
 

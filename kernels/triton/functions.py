@@ -1,4 +1,4 @@
-"""The correctly rounded functions of kernels/spec/functions.py in float64, step by step as csrc/cpu/functions.h.
+"""The correctly rounded functions of kernels/exact/functions.py in float64, step by step as csrc/cpu/functions.h.
 
 tl.fma of float64 rounds once on a GPU; Triton's interpreter does so from version 3.8 on. A constant that is no float32
 goes through `constant`: Triton may round a bare Python number to float32.

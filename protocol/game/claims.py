@@ -24,7 +24,7 @@ from protocol.game.types import Claim, ClaimStatus, Job, JobStatus, Sealed, Stat
 def commit_claim(state: State, message: Message, body: CommitClaim, now: int, params: Params) -> State:
     """The solver commits to the roots of its next segment."""
     job = job_of(state, message)
-    law = params.law_of(job.job, job.program)
+    law = params.law_of(job.job, job.program, job.data)
     require(job.status is JobStatus.RUNNING and job.deadline != NEVER, Rule.JOB_RUNNING)
     require(message.sender == job.solver, Rule.SOLVER_ONLY)
     require(job.sealed is None, Rule.CLAIM_SEALED)
@@ -44,7 +44,7 @@ def reveal_claim(state: State, message: Message, body: RevealClaim, now: int, pa
     sealed = job.sealed
     require(sealed is not None, Rule.CLAIM_SEALED)
     assert sealed is not None, "required above"
-    law = params.law_of(job.job, job.program)
+    law = params.law_of(job.job, job.program, job.data)
     seal = claim_seal(message.sender, job.id, sealed.first, sealed.last, body.roots, body.salt)
     require(seal == sealed.commitment, Rule.CLAIM_REVEAL)
     require(len(body.roots) == claim_leaves(law, sealed.first, sealed.last), Rule.CLAIM_LEAVES)
@@ -117,7 +117,7 @@ def reveal_challenge(state: State, message: Message, body: RevealChallenge, now:
     require(body.root != claim.roots[body.index + 1], Rule.CHALLENGE_DIFFERS)
     key = game_id(claim.id, body.index, message.sender)
     require(key not in state.games, Rule.CHALLENGE_ONCE)
-    law = params.law_of(job.job, job.program)
+    law = params.law_of(job.job, job.program, job.data)
     game = new_game(state, job, claim, law, body.index, body.root, sealed, now)
     others = tuple(item for item in claim.sealed if item != sealed)
     return state.with_claim(replace(claim, sealed=others, games=(*claim.games, key))).with_game(game)
@@ -144,7 +144,7 @@ def is_ripe(state: State, job: Job, claim: Claim) -> bool:
 def finish_claim(state: State, claim: Claim, params: Params) -> State:
     """A claim survived its challenge period and every game: it is final and paid."""
     job = state.jobs[claim.job]
-    steps = params.law_of(job.job, job.program).steps
+    steps = params.law_of(job.job, job.program, job.data).steps
     pay = job.price * claim.last // steps - job.price * claim.first // steps
     books = ledger.pay(state.ledger, job.escrow, job.solver, pay, "claim final")
     # While the window was full the solver could not claim: its time for the next claim begins again.

@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.merkle import leaf_hash, verify_inclusion
-from protocol.game import ledger
-from protocol.game.jobs import refute
-from protocol.game.messages import Enter, Message, Open, Row
+from protocol.game.levels import (
+    first_element,
+    is_bounded,
+    law_of,
+    leaf_at,
+    level_size,
+    number_of,
+    question_of,
+    shown_bytes,
+    steps_in,
+)
+from protocol.game.messages import Enter, Message, Open, Row, Show
 from protocol.game.params import Law, Params
-from protocol.game.referee import decide
 from protocol.game.rows import first_difference, root_of_row, row_sizes
-from protocol.game.rules import Rule, require
+from protocol.game.rules import Refused, Rule, require
 from protocol.game.types import (
-    CHALLENGER,
+    ELEMENT,
     INTERVAL,
-    LEVELS,
+    NODE,
     SOLVER,
     STEP,
     Claim,
@@ -27,6 +35,14 @@ from protocol.game.types import (
     State,
     game_id,
 )
+from protocol.game.verdict import REFEREE, end_game
+from protocol.referee.judge import FAULT_ROOT, judge
+from protocol.referee.openings import Refusal
+from protocol.referee.outcome import Burden, Outcome, Sum
+from protocol.referee.question import ITEM_BYTES
+from protocol.referee.sums import rounded
+
+OPENABLE = (Stage.OPEN, Stage.PROVE, Stage.FAULT)
 
 
 def new_game(
@@ -34,7 +50,7 @@ def new_game(
 ) -> Game:
     """A game about leaf index + 1 of a claim; both parties owe the entry to the first level."""
     step = claim.first + index * law.interval
-    level = INTERVAL if _steps_in(law, step) > 1 else STEP
+    level = INTERVAL if steps_in(law, step) > 1 else STEP
     others = {state.games[key].index for key in claim.games if state.games[key].open} - {index}
     clock = job.terms.clock_s
     solver = Side(
@@ -58,56 +74,47 @@ def new_game(
     )
 
 
-def _steps_in(law: Law, step: int) -> int:
-    """The steps of the interval that begins at a step; the last may be shorter."""
-    return min(law.interval, law.steps - step)
-
-
-def level_size(law: Law, game: Game) -> int:
-    """The number of leaves of the level that a game is at."""
-    return _steps_in(law, game.step) + 1 if game.level == INTERVAL else law.entries
-
-
-def _leaf(law: Law, level: int, index: int, value: bytes) -> bytes:
-    """The leaf hash of a value at a level. Above the first level stands the claim, whose leaves are state roots."""
-    return law.leaf(index, value) if level == STEP else leaf_hash(value)
-
-
-def _game(state: State, message: Message, stage: Stage) -> Game:
+def _game(state: State, message: Message, *stages: Stage) -> Game:
     require(message.game in state.games, Rule.GAME_EXISTS)
     game = state.games[message.game]
     require(message.job == game.job, Rule.SCOPE)
     require(game.open, Rule.GAME_OPEN)
-    require(game.stage is stage, Rule.STAGE)
+    require(game.stage in stages, Rule.STAGE)
     return game
-
-
-def _law(state: State, game: Game, params: Params) -> Law:
-    job = state.jobs[game.job]
-    return params.law_of(job.job, job.program)
 
 
 def enter(state: State, message: Message, body: Enter, now: int, params: Params) -> State:
     """A party enters a level: its root, tied to the agreed start and to its own value above, and its first row."""
     game = _game(state, message, Stage.ENTER)
     who = game.side_of(message.sender)
-    side, law, arity = game.sides[who], _law(state, game, params), state.jobs[game.job].terms.arity
+    side, law, arity = game.sides[who], law_of(state, game, params), state.jobs[game.job].terms.arity
     key, size = (game.claim, game.path, message.sender), level_size(law, game)
     require(side.root is None, Rule.MOVE_ONCE)
     require(state.roots.get(key, body.root) == body.root, Rule.ROOT_ONCE)
+    if game.level in (INTERVAL, STEP):
+        _require_state_level(law, game, side, body, size)
+    else:
+        _require_own_root(law, game, who, body)
+    faulted = game.level == NODE and body.root == FAULT_ROOT
+    _require_row(game, body.row, body.root, 0 if faulted else size, arity)
+    side = _moved(replace(side, root=body.root, node=body.root, row=body.row), now)
+    if game.level == NODE:
+        side = replace(side, tensor=body.root)
+    game = replace(_with_side(game, who, side), first=0, size=size, start=body.start)
+    state = replace(state, roots={**state.roots, key: body.root})
+    return state.with_game(_narrowed(game, state.jobs[game.job], law, now))
+
+
+def _require_state_level(law: Law, game: Game, side: Side, body: Enter, size: int) -> None:
+    """The leaves are between two states: the party's own state above stands last, the agreed one before."""
     require(leaf_hash(body.value) == side.node, Rule.VALUE)
     _require_start(game, side, body)
     if game.level == INTERVAL:
         require(verify_inclusion(body.root, leaf_hash(body.start), 0, size, body.first_proof), Rule.FIRST_LEAF)
     else:
         require(body.first_proof == (), Rule.FIRST_LEAF)
-    last = _leaf(law, game.level, size - 1, body.value)
+    last = leaf_at(law, game.level, size - 1, body.value)
     require(verify_inclusion(body.root, last, size - 1, size, body.last_proof), Rule.LAST_LEAF)
-    _require_row(body.row, body.root, size, arity)
-    side = _moved(replace(side, root=body.root, node=body.root, row=body.row), now)
-    game = replace(_with_side(game, who, side), first=0, size=size, start=body.start)
-    state = replace(state, roots={**state.roots, key: body.root})
-    return state.with_game(_narrowed(game, state.jobs[game.job], size, now))
 
 
 def _require_start(game: Game, side: Side, body: Enter) -> None:
@@ -119,21 +126,52 @@ def _require_start(game: Game, side: Side, body: Enter) -> None:
         require(verify_inclusion(side.above, leaf, before, game.above, body.start_proof), Rule.START)
 
 
-def _require_row(row: tuple[bytes, ...], node: bytes, size: int, arity: int) -> None:
+def _require_own_root(law: Law, game: Game, who: int, body: Enter) -> None:
+    """The root is the party's own value above: an entry's root, or an integer that rounds to the element."""
+    side = game.sides[who]
+    require(body.value == body.root, Rule.VALUE)
+    require(body.start == game.start and body.start_proof == (), Rule.START)
+    require(body.first_proof == (), Rule.FIRST_LEAF)
+    require(body.last_proof == (), Rule.LAST_LEAF)
+    if game.level == NODE:
+        require(law.leaf(game.entry, body.value) == side.node, Rule.VALUE)
+    else:
+        require(is_bounded(body.root), Rule.SUM)
+        require(rounded(question_of(law, game, who), number_of(body.root)) == side.value, Rule.SUM)
+
+
+def _require_row(game: Game, row: tuple[bytes, ...], node: bytes, size: int, arity: int) -> None:
+    if size == 0:
+        require(row == (), Rule.ROW_LENGTH)
+        return
     require(len(row) == len(row_sizes(size, arity)), Rule.ROW_LENGTH)
-    require(root_of_row(row, size, arity) == node, Rule.ROW)
+    if game.level == ELEMENT:
+        require(all(map(is_bounded, row)) and sum(map(number_of, row)) == number_of(node), Rule.ROW)
+    else:
+        require(root_of_row(row, size, arity) == node, Rule.ROW)
 
 
 def row(state: State, message: Message, body: Row, now: int, params: Params) -> State:
-    """Anyone shows the children of a party's node."""
+    """The children of a party's node. Hashes prove themselves, so anyone shows them; integers only their party."""
     game = _game(state, message, Stage.NARROW)
     who = game.side_of(body.party)
     side = game.sides[who]
+    require(game.level != ELEMENT or message.sender == body.party, Rule.PARTY)
     require(side.row is None, Rule.MOVE_ONCE)
-    _require_row(body.row, side.node, game.size, state.jobs[game.job].terms.arity)
+    _require_row(game, body.row, side.node, game.size, state.jobs[game.job].terms.arity)
     game = _with_side(game, who, _moved(replace(side, row=body.row), now))
-    whole = level_size(_law(state, game, params), game)
-    return state.with_game(_narrowed(game, state.jobs[game.job], whole, now))
+    return state.with_game(_narrowed(game, state.jobs[game.job], law_of(state, game, params), now))
+
+
+def show(state: State, message: Message, body: Show, now: int, params: Params) -> State:
+    """Anyone shows the one leaf of a party's array in which the first difference lies."""
+    game = _game(state, message, Stage.SHOW)
+    who = game.side_of(body.party)
+    side, law = game.sides[who], law_of(state, game, params)
+    require(side.leaf is None, Rule.MOVE_ONCE)
+    require(len(body.leaf) == shown_bytes(law, game) and leaf_hash(body.leaf) == side.node, Rule.LEAF)
+    game = _with_side(game, who, _moved(replace(side, leaf=body.leaf), now))
+    return state.with_game(_at_element(game, law, now))
 
 
 def _moved(side: Side, now: int) -> Side:
@@ -146,86 +184,108 @@ def _with_side(game: Game, who: int, side: Side) -> Game:
     return replace(game, sides=(side, game.sides[1]) if who == SOLVER else (game.sides[0], side))
 
 
-def _narrowed(game: Game, job: Job, whole: int, now: int) -> Game:
-    """Once both rows lie there: on to the first child in which they differ, and at a single leaf to the next level."""
+def _both(game: Game, now: int, stage: Stage, **changes: object) -> Game:
+    """Both parties owe the next move."""
+    one, other = (replace(side, since=now, row=None, **changes) for side in game.sides)  # type: ignore[arg-type]
+    return replace(game, stage=stage, sides=(one, other))
+
+
+def _only(game: Game, who: int, now: int, stage: Stage) -> Game:
+    """One party owes the next move."""
+    one, other = (replace(side, since=now if who == at else None) for at, side in enumerate(game.sides))
+    return replace(game, stage=stage, sides=(one, other))
+
+
+def _narrowed(game: Game, job: Job, law: Law, now: int) -> Game:
+    """Once both rows lie there: on to the first child in which they differ, and at a single leaf to what comes next."""
     one, other = (side.row for side in game.sides)
     if one is None or other is None:
         return game
+    if () in (one, other):
+        return _without_rows(game, now)
     sizes = row_sizes(game.size, job.terms.arity)
     child = first_difference(one, other)
-    sides = (
-        replace(game.sides[SOLVER], node=one[child], row=None, since=now),
-        replace(game.sides[CHALLENGER], node=other[child], row=None, since=now),
-    )
-    game = replace(
-        game,
-        stage=Stage.NARROW,
-        sides=sides,
-        first=game.first + sum(sizes[:child]),
-        size=sizes[child],
-        rounds=game.rounds + 1,
-    )
-    return game if game.size > 1 else _at_leaf(game, job, whole)
+    sides = replace(game.sides[0], node=one[child]), replace(game.sides[1], node=other[child])
+    game = replace(game, sides=sides, first=game.first + sum(sizes[:child]), size=sizes[child], rounds=game.rounds + 1)
+    return _both(game, now, Stage.NARROW) if game.size > 1 else _at_leaf(game, job, law, now)
 
 
-def _at_leaf(game: Game, job: Job, whole: int) -> Game:
-    """The first difference is one leaf: of an interval, a step to enter; of a step, an entry for the referee."""
-    if game.level == len(LEVELS) - 1:
-        return replace(game, stage=Stage.OPEN)
-    extension = job.terms.level_extension_s
-    one, other = game.sides
-    sides = (
-        replace(one, above=one.root, root=None, clock=one.clock + extension),
-        replace(other, above=other.root, root=None, clock=other.clock + extension),
+def _without_rows(game: Game, now: int) -> Game:
+    """An array without elements is judged by its root; who says that there is no value shows why."""
+    faulted = [side.tensor == FAULT_ROOT for side in game.sides]
+    tensors = [side.tensor or b"" for side in game.sides]
+    one, other = (
+        replace(side, value=int.from_bytes(tensor, "big")) for side, tensor in zip(game.sides, tensors, strict=True)
     )
-    before = game.first - 1
+    game = replace(game, sides=(one, other))
+    return _only(game, faulted.index(True), now, Stage.FAULT) if any(faulted) else _both(game, now, Stage.OPEN)
+
+
+def _at_leaf(game: Game, job: Job, law: Law, now: int) -> Game:
+    """The first difference is one leaf: a step or an entry to enter, bytes to show, a slot or a term to open."""
+    if game.level == INTERVAL:
+        return _to_step(game, job, law, now)
+    if game.level == STEP:
+        sides = (replace(game.sides[0], above=game.sides[0].root), replace(game.sides[1], above=game.sides[1].root))
+        return _next_level(replace(game, sides=sides, entry=game.first), job, game.first, now)
+    if game.level == ELEMENT:
+        return _both(game, now, Stage.OPEN)
+    if law.leaf_bytes(game.entry, game.first):
+        return _both(game, now, Stage.SHOW)
+    one, other = (replace(side, value=int.from_bytes(side.node, "big")) for side in game.sides)
+    return _both(replace(game, sides=(one, other), element=game.first), now, Stage.OPEN)
+
+
+def _to_step(game: Game, job: Job, law: Law, now: int) -> Game:
+    before, whole = game.first - 1, level_size(law, game)
     assert before >= 0, "leaf 0 of an interval is the agreed start in both roots"
-    return replace(
-        game,
-        level=game.level + 1,
-        stage=Stage.ENTER,
-        sides=sides,
-        step=game.step + before,
-        start=None,
-        above=whole,
-        path=(*game.path, before),
+    one, other = (replace(side, above=side.root) for side in game.sides)
+    game = replace(game, sides=(one, other), step=game.step + before, start=None, above=whole)
+    return _next_level(game, job, before, now)
+
+
+def _next_level(game: Game, job: Job, place: int, now: int) -> Game:
+    """Down one level: both owe their root of it, and have time to compute it."""
+    extension = job.terms.level_extension_s
+    one, other = (replace(side, root=None, clock=side.clock + extension) for side in game.sides)
+    game = replace(game, sides=(one, other), level=game.level + 1, path=(*game.path, place))
+    return _both(game, now, Stage.ENTER)
+
+
+def _at_element(game: Game, law: Law, now: int) -> Game:
+    """Once both leaves lie there: the first element in which they differ is to be opened."""
+    one, other = (side.leaf for side in game.sides)
+    if one is None or other is None:
+        return game
+    item = ITEM_BYTES[law.dtype(game.entry)]
+    at = next(place for place in range(0, len(one), item) if one[place : place + item] != other[place : place + item])
+    first, second = (
+        replace(side, value=int.from_bytes(leaf[at : at + item], "little"), leaf=b"")
+        for side, leaf in zip(game.sides, (one, other), strict=True)
     )
+    game = replace(game, sides=(first, second), element=first_element(law, game) + at // item)
+    return _both(game, now, Stage.OPEN)
 
 
-def open_entry(state: State, message: Message, body: Open, now: int, params: Params) -> State:
-    """Anyone opens what the disputed entry was computed from; the referee computes it and names who was wrong."""
-    game = _game(state, message, Stage.OPEN)
+def open_place(state: State, message: Message, body: Open, now: int, params: Params) -> State:
+    """Anyone opens what the disputed place was computed from; the referee judges it, or says what is to be shown."""
+    game = _game(state, message, *OPENABLE)
     who = game.side_of(body.party)
-    require(len(body.witness) <= params.max_witness_bytes, Rule.WITNESS_SIZE)
-    ruling = decide(_law(state, game, params), game, who, body.witness)
-    game = replace(game, wrong=ruling.wrong, truth=ruling.truth, reason="the referee computed the entry")
-    return end_game(state, game)
+    require(game.stage is Stage.OPEN or game.sides[who].since is not None, Rule.PARTY)
+    try:
+        outcome = judge(question_of(law_of(state, game, params), game, who), body.witness)
+    except Refusal as refusal:
+        raise Refused(Rule.WITNESS, str(refusal)) from None
+    return _judged(state, game, outcome, now)
 
 
-def time_out(state: State, game: Game, due: int) -> State:
-    """Every party whose clock ran out at this moment loses."""
-    terms = state.jobs[game.job].terms
-    silent = tuple(side.due(terms) == due for side in game.sides)
-    return end_game(state, replace(game, wrong=silent, reason="silence"))  # type: ignore[arg-type]
-
-
-def end_game(state: State, game: Game) -> State:
-    """The payouts of a verdict. No verdict makes a claim final; one against the solver ends the job."""
-    state = state.with_game(replace(game, stage=Stage.DONE))
-    job, claim = state.jobs[game.job], state.claims[game.claim]
-    solver_wrong, challenger_wrong = game.wrong
-    if challenger_wrong:
-        books = ledger.slash(state.ledger, game.bond, None if solver_wrong else job.solver)
-    else:
-        books = ledger.close(state.ledger, game.bond)
-    state = replace(state, ledger=books)
-    winner = None if challenger_wrong else _first_to_say(state, claim, game)
-    return refute(state, job, claim, winner) if solver_wrong else state
-
-
-def _first_to_say(state: State, claim: Claim, game: Game) -> str:
-    """Who committed first to what the winner says: copying a challenge and playing it faster earns nothing."""
-    games = [state.games[key] for key in claim.games]
-    same = [other for other in games if (other.index, other.rival) == (game.index, game.rival)]
-    standing = [other for other in same if other.open or other.id == game.id]
-    return min(standing, key=lambda other: other.order).sides[CHALLENGER].party
+def _judged(state: State, game: Game, outcome: Outcome, now: int) -> State:
+    job = state.jobs[game.job]
+    if isinstance(outcome, Burden):
+        one, other = (_moved(side, now) for side in game.sides)
+        return state.with_game(_only(replace(game, sides=(one, other)), outcome.side, now, Stage.PROVE))
+    if isinstance(outcome, Sum):
+        one, other = (_moved(side, now) for side in game.sides)
+        game = replace(game, sides=(one, other), facts=outcome.facts, terms=outcome.terms)
+        return state.with_game(_next_level(game, job, game.element, now))
+    return end_game(state, replace(game, wrong=outcome.wrong, truth=outcome.truth, reason=REFEREE))

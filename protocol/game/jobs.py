@@ -38,6 +38,7 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
         terms=body.terms,
         job=body.job,
         program=body.program,
+        data=body.data,
         status=JobStatus.POSTED,
         deadline=now + body.terms.bid_period_s,
         tip=start,
@@ -48,12 +49,9 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
 
 def _start_of(body: PostJob, params: Params) -> bytes:
     try:
-        law = params.law_of(body.job, body.program)
+        return params.law_of(body.job, body.program, body.data).start
     except ValueError as error:
         raise Refused(Rule.JOB_CONTENT, str(error)) from None
-    # Otherwise an honest party could be left with an entry that nobody is allowed to open.
-    require(law.witness_bytes <= params.max_witness_bytes, Rule.JOB_WITNESS)
-    return law.start
 
 
 def job_of(state: State, message: Message) -> Job:

@@ -39,11 +39,12 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class PostJob:
-    """The submitter posts a job and escrows the price. job, program: their canonical bytes."""
+    """The submitter posts a job and escrows the price. job, program: their canonical bytes; data: of the fields."""
 
     terms: Terms
     job: bytes
     program: bytes
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Enter:
     """A party commits to its whole trace at a level, ties it to what is agreed and to its own value, shows a row.
 
     value:       of the party's own leaf above
-    root:        over the leaves of this level
+    root:        over the leaves of this level; of an entry its root, of an element its sum as a word: the value itself
     start:       the agreed state before
     start_proof: that it stands before the first difference above, where there is a level above
     first_proof: that the first leaf is the start (interval level); last_proof: that the last leaf is the value
@@ -124,8 +125,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Show:
+    """The bytes of the one leaf of a party's array that is in question. They prove themselves: anyone may send them."""
+
+    party: Address
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
-    """The openings from which the referee computes the disputed entry itself. party: whose root the proofs lead to."""
+    """The openings from which the referee judges the disputed place. party: whose roots the proofs lead to."""
 
     party: Address
     witness: bytes
@@ -143,6 +152,7 @@ Body = (
     | RevealChallenge
     | Enter
     | Row
+    | Show
     | Open
 )
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Body.__args__}

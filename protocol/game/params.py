@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from protocol.game.rules import Rule, require
+from protocol.referee.question import Phase, Question
 
 ARITIES = (2, 4, 8, 16, 32)
 MAX_INTEGER = 2**63 - 1
@@ -64,16 +65,25 @@ def require_terms(terms: Terms) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One entry of a step's trace before which two parties agree: what the referee is asked about.
+    """The one place before which two parties agree, as one of them opens it.
 
-    start: the state root before the step, agreed
-    root:  the step root of one party; every leaf of it before `entry` is agreed
+    start:   the state root before the step, agreed
+    root:    the step root of that party; every leaf of it before `entry` is agreed
+    tensor:  its root of the entry; every element of it before `element` (of the post-state: a slot) is agreed
+    claims, phase, facts, term, prover: as in a Question
     """
 
     start: bytes
     step: int
     entry: int
     root: bytes
+    tensor: bytes
+    element: int
+    claims: tuple[int, int]
+    phase: Phase
+    facts: tuple[int, ...] = ()
+    term: int = 0
+    prover: int = 0
 
 
 class Law(Protocol):
@@ -99,17 +109,24 @@ class Law(Protocol):
         """The number of leaves of a step's trace."""
         ...
 
-    @property
-    def witness_bytes(self) -> int:
-        """A bound on the witness of any entry."""
-        ...
-
     def leaf(self, entry: int, value: bytes) -> bytes:
         """The leaf hash of a step's entry whose root is `value`."""
         ...
 
-    def decide(self, point: Point, witness: bytes) -> bytes:
-        """The true root of an entry, computed from agreed values only. Total: a root, or Refused."""
+    def size(self, entry: int) -> int:
+        """The leaves under an entry's root: of 1 KiB of its array, of the post-state its slots."""
+        ...
+
+    def leaf_bytes(self, entry: int, leaf: int) -> int:
+        """The length of a leaf of an entry's array; 0 where leaves are slots, which are compared by their hashes."""
+        ...
+
+    def dtype(self, entry: int) -> str:
+        """The dtype of an entry's array."""
+        ...
+
+    def question(self, point: Point) -> Question:
+        """What the referee is asked about a place."""
         ...
 
     def name(self, entry: int) -> str:
@@ -124,11 +141,10 @@ class Params:
     domain:   signatures bind it, so that a message to one service is worthless at another
     operator: the address that moves money in
     supply:   all the money there will be
-    law_of:   (job bytes, program bytes) -> Law; a ValueError for anything invalid
+    law_of:   (job bytes, program bytes, bytes of the data set's fields) -> Law; a ValueError for anything invalid
     """
 
     domain: str
     operator: str
-    law_of: Callable[[bytes, bytes], Law]
+    law_of: Callable[[bytes, bytes, bytes], Law]
     supply: int = MAX_INTEGER
-    max_witness_bytes: int = 2**26

@@ -26,8 +26,7 @@ class Rule(StrEnum):
     RESERVE_COVERS = "no more is paid from a reservation than it holds"
     # jobs
     TERMS = "the terms of a job are within their bounds"
-    JOB_CONTENT = "the job and its program are valid, and the job names this program"
-    JOB_WITNESS = "every entry of a step of the job can be opened within the agreed size of a witness"
+    JOB_CONTENT = "the job, its program and the fields of its data set are valid and belong together"
     JOB_EXISTS = "the job exists"
     JOB_POSTED = "bids are placed and accepted while the job is posted"
     JOB_RUNNING = "claims are made while the job is running"
@@ -53,7 +52,7 @@ class Rule(StrEnum):
     # disputes
     GAME_EXISTS = "the game exists"
     GAME_OPEN = "a finished game takes no further move"
-    PARTY = "only the solver and the challenger enter a level; rows and openings name one of the two"
+    PARTY = "only a party enters a level and parts its sum; what proves itself names one of the two parties"
     STAGE = "a move is of the kind that the game waits for"
     MOVE_ONCE = "a party's move is made once a round"
     ROOT_ONCE = "a party has one root per claim and path, in all games"
@@ -62,10 +61,10 @@ class Rule(StrEnum):
     FIRST_LEAF = "the first leaf of a level is the agreed start"
     LAST_LEAF = "the last leaf of a level is the party's own value above"
     ROW_LENGTH = "a row has the number of children that the size and the arity give"
-    ROW = "a row hashes to the node that it unfolds"
-    WITNESS_SIZE = "a witness is no larger than agreed"
-    WITNESS = "a witness is canonical and holds exactly the openings that the entry needs"
-    OPENING = "an opened value stands in the commitment that both parties agree on"
+    ROW = "a row hashes to the node that it unfolds; in an element its integers add up to it"
+    SUM = "the integer of an element rounds to the value that the party claims"
+    LEAF = "a shown leaf has its length and hashes to the node that it is"
+    WITNESS = "a witness is canonical and opens exactly what the referee reads, in what both parties agree on"
 
 
 class Refused(Exception):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from protocol.game import claims, dispute, jobs, messages
+from protocol.game import claims, dispute, jobs, messages, verdict
 from protocol.game.messages import NOTHING, Message
 from protocol.game.params import Params
 from protocol.game.rules import Rule, require
@@ -26,9 +26,10 @@ HANDLERS: dict[type[Any], Handler] = {
     messages.RevealChallenge: claims.reveal_challenge,
     messages.Enter: dispute.enter,
     messages.Row: dispute.row,
-    messages.Open: dispute.open_entry,
+    messages.Show: dispute.show,
+    messages.Open: dispute.open_place,
 }
-GAME_MOVES = (messages.Enter, messages.Row, messages.Open)
+GAME_MOVES = (messages.Enter, messages.Row, messages.Show, messages.Open)
 # (when, order among what is due at once, which, effect)
 Event = tuple[int, int, bytes, Callable[[State], State]]
 
@@ -83,7 +84,7 @@ def _claim_events(state: State, claim: Claim, params: Params) -> Iterator[Event]
         dues = [due for side in game.sides if (due := side.due(state.jobs[game.job].terms)) is not None]
         if game.open and dues:
             first = min(dues)
-            yield first, 0, game.id, partial(dispute.time_out, game=game, due=first)
+            yield first, 0, game.id, partial(verdict.time_out, game=game, due=first)
     for sealed in claim.sealed:
         effect = partial(claims.drop_challenge_seal, claim=claim, sealed=sealed)
         yield sealed.deadline, 1, claim.id + sealed.key.encode(), effect

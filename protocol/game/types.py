@@ -16,8 +16,8 @@ from protocol.game.rules import Rule, require
 
 SOLVER, CHALLENGER = 0, 1
 PARTIES = ("solver", "challenger")
-INTERVAL, STEP = 0, 1
-LEVELS = ("interval", "step")
+INTERVAL, STEP, NODE, ELEMENT = 0, 1, 2, 3
+LEVELS = ("interval", "step", "node", "element")
 HASHED_ABOVE = 256
 
 
@@ -39,9 +39,12 @@ class ClaimStatus(StrEnum):
 
 
 class Stage(StrEnum):
-    ENTER = "enter"
-    NARROW = "narrow"
-    OPEN = "open"
+    ENTER = "enter"  # both post their root of the next level
+    NARROW = "narrow"  # both show the children of their node
+    SHOW = "show"  # both show the one leaf of an entry's array
+    OPEN = "open"  # the place is opened for the referee
+    PROVE = "prove"  # one side has to show what only it can show
+    FAULT = "fault"  # one side has to show that the law gives no value
     DONE = "done"
     VOID = "void"
 
@@ -74,6 +77,7 @@ class Job:
     terms: Terms
     job: bytes
     program: bytes
+    data: bytes
     status: JobStatus
     deadline: int
     tip: bytes
@@ -114,10 +118,11 @@ class Claim:
 class Side:
     """One party in a game.
 
-    node:  the hash of the party's subtree that holds the first difference
-    root:  over its leaves at this level, once it entered; above: its root one level up
-    row:   the children of node, once it gave them this round
-    since: when its clock began to run; None while it owes nothing
+    node:   the party's subtree that holds the first difference: its hash, in an element its sum as a word
+    root:   over its leaves at this level, once it entered; above: of the level that holds the last path's leaf
+    tensor: the root of the disputed entry; value: what it holds at the disputed place, as an integer
+    row:    the children of node, once it gave them this round; leaf: the bytes of the leaf, once it showed them
+    since:  when its clock began to run; None while it owes nothing
     """
 
     party: str
@@ -127,6 +132,9 @@ class Side:
     root: bytes | None = None
     above: bytes | None = None
     row: tuple[bytes, ...] | None = None
+    tensor: bytes | None = None
+    leaf: bytes | None = None
+    value: int | None = None
 
     def due(self, terms: Terms) -> int | None:
         """When silence loses."""
@@ -139,9 +147,12 @@ class Game:
 
     rival:       the challenger's root for leaf index + 1 of the claim; order: of its commitment among the claim's
     start:       the state root before the range in question, once it is known
-    step:        the first step of that range; at level `step`, the step itself
-    path:        the interval, and at level `step` the step's place in it; above: the number of leaves one level up
+    step:        the first step of that range; from level `step` on, the step itself
+    path:        the interval, then the place of the step in it, of the entry in the step, of the element in the entry
+    above:       the number of leaves of an interval
     first, size: of the range of leaves that still holds the first difference, at this level
+    entry:       from level `node` on, the entry of the step; element: the flat index in its array, or the slot
+    facts:       what the referee established; terms: of the element's sum
     wrong:       in the end, whether the solver, and whether the challenger, was proven wrong
     """
 
@@ -162,13 +173,17 @@ class Game:
     size: int = 0
     path: tuple[int, ...] = ()
     rounds: int = 0
+    entry: int = 0
+    element: int = 0
+    facts: tuple[int, ...] = ()
+    terms: int = 0
     wrong: tuple[bool, bool] = (False, False)
-    truth: bytes | None = None
+    truth: int | None = None
     reason: str = ""
 
     @property
     def open(self) -> bool:
-        return self.stage in (Stage.ENTER, Stage.NARROW, Stage.OPEN)
+        return self.stage not in (Stage.DONE, Stage.VOID)
 
     def side_of(self, party: str) -> int:
         """0 for the solver, 1 for the challenger."""

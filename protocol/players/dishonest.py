@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,15 @@ from engine.program import Program
 from engine.run import writing
 from engine.state import StateHasher
 from engine.store import Checkpoint
+from protocol.game.levels import question_of
+from protocol.game.types import Game
 from protocol.identity import Identity
+from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.trace import Alter, ProgramTrace
 from protocol.players.verifier import Verifier
+from protocol.referee.question import Question
+from protocol.referee.sums import MAX_SUM, rounded
 from protocol.service.coordinator import Coordinator
 
 Array = np.ndarray
@@ -44,6 +50,14 @@ def node_of_weight(program: Program, name: str | None = None) -> int:
         if name in (None, output.name) and source.kind == "entry":
             return source.number
     raise ValueError(f"dishonest: no node of the program writes the slot {name!r}")
+
+
+def node_of_operator(program: Program, op: str) -> int:
+    """The last node of an operator: in a training step, of the gradients."""
+    numbers = [number for number, node in program.numbered_nodes() if node.op == op]
+    if numbers:
+        return numbers[-1]
+    raise ValueError(f"dishonest: the program has no node of {op!r}")
 
 
 def train_altered(
@@ -77,6 +91,45 @@ def _altered(alter: Alter, step: int, node: int, operands: Sequence[Array], resu
     alter(step, node, result)
 
 
+class Forger(Player):
+    """Plays on inside an element: bends one term so that the sum becomes what it claims, where any sum does."""
+
+    bent = -1
+
+    def _terms(self, game: Game) -> Sequence[int]:
+        terms = super()._terms(game)
+        question = question_of(self._law(game), game, game.side_of(self.address))
+        claim = game.sides[game.side_of(self.address)].value
+        assert claim is not None, "the game has come to an element"
+        wanted = sum_that_becomes(question, claim)
+        if wanted is None or rounded(question, sum(terms)) == claim:
+            return terms
+        changed = list(terms)
+        changed[self.bent] += wanted - sum(terms)
+        return changed
+
+
+class ForgingSolver(Forger, Solver):
+    """A solver that forges sums."""
+
+
+class ForgingVerifier(Forger, Verifier):
+    """A verifier that forges sums."""
+
+
+def sum_that_becomes(question: Question, claim: int) -> int | None:
+    """An integer that rounds to a claimed pattern; None where none does."""
+    base, *shifts = question.facts
+    if question.dtype != "float32":
+        total = claim - base
+        return total if rounded(question, total) == claim else None
+    value, start = (np.array([bits], np.uint32).view(np.float32).astype(np.float64)[0] for bits in (claim, base))
+    if not np.isfinite(value - start):
+        return None
+    total = round(Fraction(value - start) * Fraction(2) ** sum(shifts))
+    return total if abs(total) < MAX_SUM and rounded(question, total) == claim else None
+
+
 def dishonest_solver(
     identity: Identity,
     coordinator: Coordinator,
@@ -88,7 +141,7 @@ def dishonest_solver(
 ) -> Solver:
     """A solver that claims an altered run and can answer for it at every level."""
     trace = ProgramTrace(job_folder, run_folder, backend, threads, alter)
-    return Solver(identity, coordinator, trace=trace)
+    return ForgingSolver(identity, coordinator, trace=trace)
 
 
 def dishonest_verifier(
@@ -100,4 +153,4 @@ def dishonest_verifier(
     threads: int = 1,
 ) -> Verifier:
     """A verifier that challenges right claims with the roots of an altered run, and plays on to the end."""
-    return Verifier(identity, coordinator, trace=ProgramTrace(job_folder, None, backend, threads, alter))
+    return ForgingVerifier(identity, coordinator, trace=ProgramTrace(job_folder, None, backend, threads, alter))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from engine.merkle import leaf_hash
-from protocol.game.dispute import level_size
-from protocol.game.messages import NOTHING, Body, Enter, Message, Open, Row
+from protocol.game.levels import law_of, leaf_at, number_of, question_of, steps_in, word
+from protocol.game.messages import NOTHING, Body, Enter, Message, Open, Row, Show
 from protocol.game.params import Law
-from protocol.game.rows import Tree
-from protocol.game.types import INTERVAL, Game, Job, Stage
+from protocol.game.rows import Tree, row_sizes
+from protocol.game.types import ELEMENT, INTERVAL, NODE, STEP, Game, Job, Side, Stage
 from protocol.identity import Identity, Signed
+from protocol.players.answers import Answers
 from protocol.players.trace import Trace
+from protocol.referee.judge import FAULT_ROOT
+from protocol.referee.sums import rounded
 from protocol.service.coordinator import Coordinator, Receipt
 
 MESSAGE_PERIOD_S = 600
@@ -22,6 +28,7 @@ class Player:
         self.identity, self.coordinator, self.trace = identity, coordinator, trace
         self.sent: list[Signed] = []
         self._trees: dict[tuple[int, int], Tree] = {}
+        self._sums: dict[tuple[bytes, tuple[int, ...]], Sequence[int]] = {}
 
     @property
     def address(self) -> str:
@@ -78,25 +85,50 @@ class Player:
 
     def move(self, game: Game) -> Body | None:
         """The one right move of a game, or none where the own trace does not support it: a player never guesses."""
-        if game.stage is Stage.ENTER:
-            return self._enter(game)
-        tree = self._tree(game)
         side = game.sides[game.side_of(self.address)]
-        if tree.root != side.root:
+        if game.stage is Stage.ENTER:
+            return self._enter_element(game) if game.level == ELEMENT else self._enter(game)
+        if not self._supports(game, side):
             return None
-        if game.stage is Stage.NARROW:
-            return Row(self.address, tree.row(game.first, game.size, self._arity(game)))
-        return Open(self.address, self.trace.witness(game.step, game.first, tree))
+        match game.stage:
+            case Stage.NARROW:
+                return Row(self.address, self._row(game))
+            case Stage.SHOW:
+                return Show(self.address, self.trace.tensor(game.step, game.entry).leaf(game.first))
+        witness = self._answers(game).witness(question_of(self._law(game), game, game.side_of(self.address)))
+        return None if witness is None else Open(self.address, witness)
+
+    def _supports(self, game: Game, side: Side) -> bool:
+        """Whether the own trace is the one that this party committed to at this level."""
+        if game.level == ELEMENT:
+            return number_of(side.root or b"") == sum(self._terms(game))
+        return self._faulted(game) if side.root == FAULT_ROOT else self._tree(game).root == side.root
+
+    def _row(self, game: Game) -> tuple[bytes, ...]:
+        arity = self._arity(game)
+        if game.level != ELEMENT:
+            return self._tree(game).row(game.first, game.size, arity)
+        parts, first, terms = [], game.first, self._terms(game)
+        for size in row_sizes(game.size, arity):
+            parts.append(word(sum(terms[first : first + size])))
+            first += size
+        return tuple(parts)
 
     def _arity(self, game: Game) -> int:
         return self.coordinator.state.jobs[game.job].terms.arity
 
     def _enter(self, game: Game) -> Enter | None:
-        law, tree = self._law(game), self._tree(game)
-        size, start = level_size(law, game), self.trace.state_root(game.step)
-        end = game.step + (size - 1 if game.level == INTERVAL else 1)
-        value, side = self.trace.state_root(end), game.sides[game.side_of(self.address)]
-        if game.start not in (None, start) or leaf_hash(value) != side.node or not self._ends_in(game, tree, value):
+        law, side = self._law(game), game.sides[game.side_of(self.address)]
+        value = self._value_above(game, law)
+        above = law.leaf(game.entry, value) if game.level == NODE else leaf_hash(value)
+        start = self.trace.state_root(game.step)
+        if game.start not in (None, start) or above != side.node:
+            return None
+        if game.level == NODE:
+            row = () if value == FAULT_ROOT or not law.size(game.entry) else self._whole_row(game)
+            return Enter(value, value, start, (), (), (), row)
+        tree = self._tree(game)
+        if not self._ends_in(game, tree, value):
             return None
         return Enter(
             value=value,
@@ -104,27 +136,65 @@ class Player:
             start=start,
             start_proof=() if side.above is None else self._interval_tree(game, law.interval).proof(game.path[-1]),
             first_proof=tree.proof(0) if game.level == INTERVAL else (),
-            last_proof=tree.proof(size - 1),
-            row=tree.row(0, size, self._arity(game)),
+            last_proof=tree.proof(tree.size - 1),
+            row=self._whole_row(game),
         )
+
+    def _whole_row(self, game: Game) -> tuple[bytes, ...]:
+        return self._tree(game).row(0, self._tree(game).size, self._arity(game))
+
+    def _value_above(self, game: Game, law: Law) -> bytes:
+        """What the own trace holds at the leaf that the game has narrowed to on the level above."""
+        if game.level == NODE:
+            return self.trace.entry_roots(game.step)[game.entry]
+        return self.trace.state_root(game.step + (steps_in(law, game.step) if game.level == INTERVAL else 1))
+
+    def _enter_element(self, game: Game) -> Enter | None:
+        law, who = self._law(game), game.side_of(self.address)
+        terms = self._terms(game)
+        if rounded(question_of(law, game, who), sum(terms)) != game.sides[who].value:
+            return None
+        root = word(sum(terms))
+        first = replace(game, first=0, size=game.terms)
+        return Enter(root, root, game.start or NOTHING, (), (), (), self._row(first))
 
     def _ends_in(self, game: Game, tree: Tree, value: bytes) -> bool:
         """Whether the own tree supports the own claim; it does not where the run's files were altered."""
-        last = leaf_hash(value) if game.level == INTERVAL else self._law(game).leaf(tree.size - 1, value)
-        return tree.levels[0][-1] == last
+        return tree.levels[0][-1] == leaf_at(self._law(game), game.level, tree.size - 1, value)
+
+    def _answers(self, game: Game) -> Answers:
+        """What the own trace says about the place of a game."""
+        return Answers(self.trace, game.step, game.entry, self._step_tree(game))
+
+    def _terms(self, game: Game) -> Sequence[int]:
+        """The terms of the disputed element, from the own operands."""
+        key = (game.claim, game.path)
+        if key not in self._sums:
+            question = question_of(self._law(game), game, game.side_of(self.address))
+            self._sums = {key: self._answers(game).terms(question)}
+        return self._sums[key]
+
+    def _faulted(self, game: Game) -> bool:
+        return self.trace.entry_roots(game.step)[game.entry] == FAULT_ROOT
 
     def _law(self, game: Game) -> Law:
-        job = self.coordinator.state.jobs[game.job]
-        return self.coordinator.params.law_of(job.job, job.program)
+        return law_of(self.coordinator.state, game, self.coordinator.params)
 
     def _tree(self, game: Game) -> Tree:
         """The own tree at the level of a game."""
         law = self._law(game)
         if game.level == INTERVAL:
             return self._interval_tree(game, law.interval)
-        key = (game.level, game.step)
+        if game.level == STEP:
+            return self._step_tree(game)
+        if law.leaf_bytes(game.entry, 0):
+            return self.trace.tensor(game.step, game.entry).tree
+        return Tree(self.trace.slot_hashes(game.step))
+
+    def _step_tree(self, game: Game) -> Tree:
+        key = (STEP, game.step)
         if key not in self._trees:
-            roots = self.trace.entry_roots(game.step)
+            law, roots = self._law(game), self.trace.entry_roots(game.step)
             self._trees[key] = Tree([law.leaf(entry, root) for entry, root in enumerate(roots)])
         return self._trees[key]
 

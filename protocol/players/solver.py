@@ -49,7 +49,7 @@ class Solver(Player):
             return self._bid(job)
         if job.status is not JobStatus.RUNNING or job.solver != self.address:
             return []
-        law = self.coordinator.params.law_of(job.job, job.program)
+        law = self.coordinator.params.law_of(job.job, job.program, job.data)
         if job.sealed is not None:
             return self._reveal(job, law, job.sealed.first, job.sealed.last)
         return self._commit(job, law)

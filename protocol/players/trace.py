@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,21 +11,22 @@ import numpy as np
 
 from engine.canonical import to_canonical
 from engine.encoding import program_to_bytes
-from engine.entries import Source
-from engine.execute import Executor
+from engine.entries import TraceEntry, entry_index, sources
+from engine.execute import Executor, NodeFault
 from engine.job import JobFolder, next_state, open_job
-from engine.merkle import LEAF_SIZE, inclusion_proof
+from engine.merkle import inclusion_proof
 from engine.run import RunFolder, open_run
-from engine.state import StateCommitment, StateHasher, commit, leaf_hashes, tensor_root
+from engine.state import StateCommitment, StateHasher, commit, tensor_root
 from kernels import backends
-from kernels.hashing import as_bytes
 from kernels.types import NUMPY_DTYPE
-from protocol.game.rows import Tree
-from protocol.law import ProgramLaw, law_of, needs
-from protocol.records import record_leaves
+from protocol.law import ProgramLaw, law_of
+from protocol.players.tensors import Tensor
+from protocol.referee.judge import FAULT_ROOT
+from protocol.referee.question import Operand
 
 Array = np.ndarray
 Alter = Callable[[int, int, Array], None]
+Take = Callable[[tuple[str, int, int], Array], None]
 
 
 class Trace(Protocol):
@@ -47,8 +49,20 @@ class Trace(Protocol):
         """The root of every entry of a step."""
         ...
 
-    def witness(self, step: int, entry: int, tree: Tree) -> bytes:
-        """The openings of an entry. tree: over the step's entry leaves."""
+    def slot_hashes(self, step: int) -> Sequence[bytes]:
+        """The leaves of the state after a step."""
+        ...
+
+    def tensor(self, step: int, entry: int, operand: Operand | None = None) -> Tensor:
+        """The array of an entry, or of an operand that a question about it reads."""
+        ...
+
+    def slot_proof(self, step: int, operand: Operand) -> tuple[bytes, ...]:
+        """The proof of a slot of the state before a step, or of a schedule."""
+        ...
+
+    def fault(self, step: int) -> tuple[int, int] | None:
+        """The entry of a step that has no value, and the lowest element (as the law counts it) that has none."""
         ...
 
 
@@ -75,8 +89,11 @@ class ProgramTrace:
         self._hasher = StateHasher(backend, threads)
         self._roots: dict[int, bytes] = dict(self.run.roots()) if self.run is not None else {}
         self._entries: tuple[int, tuple[bytes, ...]] | None = None
+        self._opened: tuple[int, int, dict[Any, Tensor]] | None = None
+        self._fault: tuple[int, NodeFault] | None = None
         self.program_bytes = program_to_bytes(self.program)
-        self._law = law_of(self.job, self.program_bytes)
+        self.data_bytes = to_canonical([field.to_list() for field in self.folder.dataset.fields])
+        self._law = law_of(self.job, self.program_bytes, self.data_bytes)
         self._at = 0
         self._state = self._start()
 
@@ -96,9 +113,15 @@ class ProgramTrace:
         """The root of the state before a step: from the run's log, or computed."""
         if step not in self._roots and self.run is not None:
             self._roots.update(self.run.roots())
-        if step not in self._roots:
-            self._roots[step] = self._commit(self.state_before(step)).root
-        return self._roots[step]
+        if step not in self._roots and not self._is_after_fault(step):
+            try:
+                self._roots[step] = self._commit(self.state_before(step)).root
+            except NodeFault as fault:
+                self._fault = self._at, fault
+        return FAULT_ROOT if self._is_after_fault(step) else self._roots[step]
+
+    def _is_after_fault(self, step: int) -> bool:
+        return self._fault is not None and step > self._fault[0]
 
     def _commit(self, state: dict[str, Array]) -> StateCommitment:
         return self._hasher.commit(state)
@@ -144,87 +167,114 @@ class ProgramTrace:
 
     def entry_roots(self, step: int) -> tuple[bytes, ...]:
         """The root of every entry of a step, by running it again."""
+        if self._is_after_fault(step):
+            return (FAULT_ROOT,) * self.law.entries
         if self._entries is None or self._entries[0] != step:
-            arrays: dict[tuple[str, int, int], bytes] = {}
-            state = self._traced(step, lambda key, array: arrays.update({key: self._tensor_root(array)}))
-            found = [arrays[e.kind, e.number, e.operand] for e in self.law.table[:-1]]
-            self._entries = step, (*found, self._commit(state).root)
+            roots: dict[tuple[str, int, int], bytes] = {}
+            state = self._traced(step, lambda key, array: roots.update({key: self._tensor_root(array)}))
+            found = [roots.get((e.kind, e.number, e.operand), FAULT_ROOT) for e in self.law.table[:-1]]
+            self._entries = step, (*found, FAULT_ROOT if state is None else self._commit(state).root)
         return self._entries[1]
+
+    def fault(self, step: int) -> tuple[int, int] | None:
+        """The entry of a step that has no value, and the lowest element (as the law counts it) that has none."""
+        if self._fault is None or self._fault[0] != step:
+            return None
+        return entry_index(self.program)["node", self._fault[1].node, 0], self._fault[1].element
 
     def _tensor_root(self, array: Array) -> bytes:
         return tensor_root(array, self.backend, self.threads)
 
-    def _traced(self, step: int, take: Callable[[tuple[str, int, int], Array], None]) -> dict[str, Array]:
-        """Run a step and hand over every entry's array as (kind, number, operand); gives the state after it."""
+    def _traced(self, step: int, take: Take) -> dict[str, Array] | None:
+        """Run a step and hand over every entry's array as (kind, number, operand); gives the state after it.
+
+        None where the program has no value for a node: then nothing is handed over from that node on.
+        """
         state = self.state_before(step)
         inputs = self.folder.step_inputs(state)
         for number, value in enumerate(self.program.inputs):
             if value.role == "batch":
                 take(("batch", number, 0), inputs[value.name])
-        scaled = {(e.number, e.operand) for e in self.law.table if e.kind == "scale"}
-        backend = backends.load(self.backend)
 
         def watch(number: int, operands: Sequence[Array], result: Array) -> None:
-            wanted = [operand for operand in range(len(operands)) if (number, operand) in scaled]
-            if wanted:
-                node = self.program.nodes[number - self.program.first_node]
-                maxima = backend.group_maxima(node.op, operands, node.attributes, self.threads)
-                for operand, array in zip(wanted, maxima, strict=True):
-                    take(("scale", number, operand), array)
+            self._take_scales(number, operands, take)
             take(("node", number, 0), result)
 
-        return self._step(step, state, watch)
+        try:
+            after = self._step(step, state, watch)
+        except NodeFault as fault:
+            self._fault = step, fault
+            self._take_scales(fault.node, fault.operands, take)
+            return None
+        slots = list(after.values())
+        for entry in self.law.table:
+            if entry.kind == "slot":
+                take(("slot", entry.number, 0), slots[entry.number])
+        return after
 
-    def witness(self, step: int, entry: int, tree: Tree) -> bytes:
-        """The openings of an entry from this party's own run."""
-        item = self.law.table[entry]
-        if item.kind == "batch":
-            return self._records(step, self.program.inputs[item.number].name)
-        wanted, roots = needs(self.program, item), self.entry_roots(step)
-        arrays = self._arrays(step, [need.source for need in wanted if need.whole])
-        commitment = commit(self.state_before(step), self.backend, self.threads)
-        openings: list[Any] = []
-        for need in wanted:
-            kind, index = need.source.kind, need.source.index
-            if kind == "schedule":
-                openings.append(self._schedule(need.source, step))
-                continue
-            root = commitment.slots[index].root if kind == "state" else roots[index]
-            data = bytes(as_bytes(arrays[kind, index])) if need.whole else root
-            proof = inclusion_proof(commitment.hashes, index) if kind == "state" else tree.proof(index)
-            openings.append([data, list(proof)])
-        return to_canonical(openings)
+    def _take_scales(self, number: int, operands: Sequence[Array], take: Take) -> None:
+        """Hand over the maxima of a node's operands that are quantised."""
+        wanted = [
+            operand for operand in range(len(operands)) if ("scale", number, operand) in entry_index(self.program)
+        ]
+        if wanted:
+            node = self.program.nodes[number - self.program.first_node]
+            maxima = backends.load(self.backend).group_maxima(node.op, operands, node.attributes, self.threads)
+            for operand, array in zip(wanted, maxima, strict=True):
+                take(("scale", number, operand), array)
 
-    def _arrays(self, step: int, wanted: list[Source]) -> dict[tuple[str, int], Array]:
-        """The arrays of sources, as (kind, index)."""
-        state, table, found = self.state_before(step), self.law.table, {}
-        for source in wanted:
-            if source.kind == "state":
-                found["state", source.index] = state[self.law.slots[source.index][0]]
-        entries = {(table[s.index].kind, table[s.index].number, 0): s for s in wanted if s.kind in ("entry", "batch")}
+    def slot_hashes(self, step: int) -> tuple[bytes, ...]:
+        """The leaves of the state after a step."""
+        return self._commit(self.state_before(step + 1)).hashes
+
+    def slot_proof(self, step: int, operand: Operand) -> tuple[bytes, ...]:
+        """The proof of a slot of the state before a step, or of a schedule."""
+        if operand.anchor == self.folder.job.schedule:
+            return inclusion_proof(commit(self.folder.schedule, self.backend).hashes, operand.index)
+        return inclusion_proof(commit(self.state_before(step), self.backend, self.threads).hashes, operand.index)
+
+    def tensor(self, step: int, entry: int, operand: Operand | None = None) -> Tensor:
+        """The array of an entry, or of an operand that a question about it reads: all from one run of the step."""
+        if self._opened is None or self._opened[:2] != (step, entry):
+            self._opened = step, entry, self._captured(step, entry)
+        tensors = self._opened[2]
+        if operand is None or operand.label == ():
+            return tensors[("tensor", operand.anchor)] if operand is not None else tensors["own"]
+        return tensors[(operand.kind, operand.anchor == self.folder.job.schedule, *operand.label)]
+
+    def _captured(self, step: int, entry: int) -> dict[Any, Tensor]:
+        """Everything that questions about an entry may read."""
+        item, found = self.law.table[entry], dict[Any, Tensor]()
+        keys = {(e.kind, e.number, e.operand) for e in self._read_by(entry)}
 
         def take(key: tuple[str, int, int], array: Array) -> None:
-            if key in entries:
-                found[entries[key].kind, entries[key].index] = array.copy()
+            if key in keys:
+                found["entry", False, *key] = Tensor(array.copy(), self.backend)
 
-        if entries:
-            self._traced(step, take)
+        self._traced(step, take)
+        for name, array in self.state_before(step).items():
+            found["slot", False, name] = Tensor(array, self.backend)
+        for name, array in self.folder.schedule.items():
+            found["slot", True, name] = Tensor(array, self.backend)
+        found.update({("tensor", root): tensor for root, tensor in self._known.items()})
+        if item.type is not None:
+            own = found["entry", False, item.kind, item.number, item.operand]
+            found["own"] = found["tensor", own.tree.root] = own
         return found
 
-    def _schedule(self, source: Source, step: int) -> list[Any]:
-        name = self.program.inputs_of("schedule")[source.index].name
-        array, commitment = self.folder.schedule[name], commit(self.folder.schedule, self.backend)
-        index, slot, proof = commitment.opening(name)
-        leaf = step * NUMPY_DTYPE[slot.type.dtype].itemsize // LEAF_SIZE
-        data = bytes(as_bytes(array)[leaf * LEAF_SIZE : (leaf + 1) * LEAF_SIZE])
-        assert index == source.index, "a schedule stands in the order of the program's inputs"
-        return [slot.root, list(proof), data, list(inclusion_proof(leaf_hashes(array, self.backend), leaf))]
+    def _read_by(self, entry: int) -> list[TraceEntry]:
+        """The entry itself, and those that its operands and scales are."""
+        item, table = self.law.table[entry], self.law.table
+        read = [source.index for source in sources(self.program, item) if source.kind in ("entry", "batch")]
+        scales = [e for e in table if e.kind == "scale" and item.kind == "node" and e.number == item.number]
+        return [item, *(table[index] for index in read), *scales]
 
-    def _records(self, step: int, name: str) -> bytes:
-        """The records of a batch input: the fields, and each leaf that the records lie in."""
+    @cached_property
+    def _known(self) -> dict[bytes, Tensor]:
+        """The tensors that everybody knows by their roots: constants of the program, fields of the data set."""
         dataset = self.folder.dataset
-        field, data = dataset.field(name), as_bytes(dataset.arrays[name])
-        tree = Tree(leaf_hashes(dataset.arrays[name], self.backend))
-        leaves = record_leaves(field, self.folder.job, step)
-        opened = [[bytes(data[i * LEAF_SIZE : (i + 1) * LEAF_SIZE]), list(tree.proof(i))] for i in leaves]
-        return to_canonical([[field.to_list() for field in dataset.fields], opened])
+        known = {field.root: Tensor(dataset.arrays[field.name], self.backend) for field in dataset.fields}
+        for constant in self.program.constants:
+            array = np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype]).reshape(constant.type.shape)
+            known[self._tensor_root(array)] = Tensor(array, self.backend)
+        return known

@@ -42,7 +42,7 @@ class Verifier(Player):
         """A commitment, a reveal or an answer: whatever comes next."""
         receipts = []
         for job in self.own_jobs():
-            law = self.coordinator.params.law_of(job.job, job.program)
+            law = self.coordinator.params.law_of(job.job, job.program, job.data)
             for key in job.claims:
                 claim = self.coordinator.state.claims[key]
                 if claim.status is ClaimStatus.OPEN and claim.solver != self.address:

@@ -131,5 +131,5 @@ def _changed(before: Ledger, after: Ledger) -> dict[str, int]:
 
 
 def _params_hash(params: Params) -> str:
-    limits = [params.domain, params.operator, params.supply, params.max_witness_bytes]
+    limits = [params.domain, params.operator, params.supply]
     return hashlib.sha256(to_canonical(limits)).hexdigest()

@@ -93,7 +93,7 @@ def test_a_game_ends_at_the_step_and_entry_of_the_lie(arity: int, shape: tuple[i
             for traces, wrong in (((liar, honest), (True, False)), ((honest, liar), (False, True))):
                 scene = Scene()
                 duel(scene, *traces, terms=terms)
-                assert (scene.game.step, scene.game.first, scene.game.wrong) == (step, entry, wrong)
+                assert (scene.game.step, scene.game.entry, scene.game.wrong) == (step, entry, wrong)
 
 
 LAW = ToyLaw(8, 4, 7)
@@ -103,8 +103,7 @@ LAST = LAW.entries - 1
 def outcome(solver: ToyTrace, verifier: ToyTrace) -> Scene:
     scene = Scene()
     duel(scene, solver, verifier)
-    while any(game.open for game in scene.state.games.values()):
-        scene.after(50)
+    scene.settle()
     return scene
 
 
@@ -115,13 +114,13 @@ def test_a_patched_commitment_is_found_where_it_was_patched(step: int, entry: in
     end = (step // 4 + 1) * 4 - 1
     patches = {(step, entry): digest(b"patch"), (step, LAST): digest(b"end"), (end, LAST): digest(b"last")}
     scene = outcome(ToyTrace(LAW, patches=patches), ToyTrace(LAW))
-    assert (scene.game.step, scene.game.first, scene.game.wrong) == (step, entry, (True, False))
+    assert (scene.game.step, scene.game.entry, scene.game.wrong) == (step, entry, (True, False))
 
 
 def test_only_the_end_changed_is_found_at_the_end() -> None:
     """E7: everything right but the final root."""
     scene = outcome(ToyTrace(LAW, patches={(7, LAST): digest(b"end")}), ToyTrace(LAW))
-    assert (scene.game.step, scene.game.first, scene.game.wrong) == (7, LAST, (True, False))
+    assert (scene.game.step, scene.game.entry, scene.game.wrong) == (7, LAST, (True, False))
 
 
 def test_a_wrong_middle_with_a_right_end_is_no_wrong_claim() -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from small_jobs import BACKEND, BACKENDS, small_parts
 
 from engine.job import JobFolder, store_traced, write_job
 from engine.outputs import output_types, write_outputs
@@ -19,6 +18,7 @@ from engine.replay import check
 from engine.run import RunFolder
 from engine.trace import TraceError, trace_job
 from engine.train import train
+from tests.engine.small_jobs import BACKEND, BACKENDS, small_parts
 
 RECORDS, B = 23, 4
 STEPS = 6

@@ -219,10 +219,13 @@ def test_a_layout_chain_is_followed_to_its_source() -> None:
     flat = build.node("reshape", turned, shape=(6,))
     build.output("x", "state", build.node("reshape", build.node("neg", flat), shape=(2, 3)))
     program = build.program()
-    node, state = step_entries(program)
+    node, slot, state = step_entries(program)
     assert [(s.kind, s.index, s.layout) for s in sources(program, node)] == [("state", 0, (1, 2))]
+    # The next state holds the node's result through a layout: no entry is that as it stands, so a slot entry is.
+    assert (slot.kind, slot.number, slot.type) == ("slot", 0, TensorType("float32", (2, 3)))
+    assert [(s.kind, s.index, s.layout) for s in sources(program, slot)] == [("entry", 0, (4,))]
     assert [(s.kind, s.index, s.layout) for s in sources(program, state)] == [
-        ("entry", 0, (4,)),
+        ("entry", 1, ()),
         ("step", 1, ()),
         ("seed", 2, ()),
     ]

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from kernels.backends import load, missing
+from kernels.exact import fixed_point
+from kernels.exact.functions import BITS
 from kernels.float_mode import ieee_mode
-from kernels.spec import fixed_point
-from kernels.spec.functions import BITS
 from kernels.spec.functions import FUNCTIONS as SPEC
 from tests.kernels.mpfr import NAMES, nearest
 
@@ -160,7 +160,7 @@ def test_odd_functions_keep_the_sign_of_zero_and_of_their_argument(backend: str)
 
 
 def test_the_definition_holds_no_float() -> None:
-    for path in ("kernels/spec/fixed_point.py", "kernels/spec/functions.py"):
+    for path in ("kernels/exact/fixed_point.py", "kernels/exact/functions.py"):
         source = (ROOT / path).read_text().split("def elementwise")[0]
         for node in ast.walk(ast.parse(source)):
             assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{path}:{node.lineno}"

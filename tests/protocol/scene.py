@@ -9,6 +9,7 @@ from protocol.game.params import Params, Terms
 from protocol.game.types import Game, State
 from protocol.identity import Identity, Signed
 from protocol.law import law_of
+from protocol.players.dishonest import ForgingSolver, ForgingVerifier
 from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.trace import ProgramTrace, Trace
@@ -63,16 +64,16 @@ class Scene:
         return who if self.signing else Unsigned(who)
 
     def solver(self, trace: Trace, who: Identity = SOLVER) -> Solver:
-        return Solver(self.identity(who), self.coordinator, trace=trace)
+        return (Solver if is_honest(trace) else ForgingSolver)(self.identity(who), self.coordinator, trace=trace)
 
     def verifier(self, trace: Trace, who: Identity = VERIFIER) -> Verifier:
-        return Verifier(self.identity(who), self.coordinator, trace=trace)
+        return (Verifier if is_honest(trace) else ForgingVerifier)(self.identity(who), self.coordinator, trace=trace)
 
     def send(self, who: Identity, body: Body, job: bytes = NOTHING, game: bytes = NOTHING, **changes: int) -> Receipt:
         return self.coordinator.submit(self.signed(who, body, job, game, **changes))
 
     def post(self, law: ToyLaw, terms: Terms = TERMS) -> bytes:
-        return self.send(SUBMITTER, PostJob(terms, law.job, b"toy")).id
+        return self.send(SUBMITTER, PostJob(terms, law.job, b"toy", b"toy")).id
 
     def after(self, seconds: int) -> None:
         self.coordinator.advance(self.now + seconds)
@@ -94,12 +95,21 @@ class Scene:
         (game,) = self.state.games.values()
         return game
 
+    def settle(self) -> None:
+        """Let time decide what nobody answers."""
+        while any(game.open for game in self.state.games.values()):
+            self.after(50)
+
     def play(self, *players: Player, rounds: int = 200) -> None:
         """Let every player act in turn, a second apart, until nobody has anything to say."""
         for _ in range(rounds):
             if not sum(len(player.act(self.now + 1)) for player in players):
                 return
         raise AssertionError(f"still playing after {rounds} rounds")
+
+
+def is_honest(trace: Trace) -> bool:
+    return trace.honest if isinstance(trace, ToyTrace) else getattr(trace, "_alter", None) is None
 
 
 def duel(scene: Scene, solver: ToyTrace, *verifiers: ToyTrace, terms: Terms = TERMS) -> bytes:
@@ -116,8 +126,9 @@ def duel(scene: Scene, solver: ToyTrace, *verifiers: ToyTrace, terms: Terms = TE
 def real_duel(solver: ProgramTrace, verifier: ProgramTrace, terms: Terms = TERMS) -> Game:
     """The one game that two traces of a real job play."""
     scene = Scene(Params("isobit real", OPERATOR.address, law_of, supply=10**9))
-    scene.send(SUBMITTER, PostJob(terms, solver.job, solver.program_bytes))
+    scene.send(SUBMITTER, PostJob(terms, solver.job, solver.program_bytes, solver.data_bytes))
     scene.play(first := scene.solver(solver))
     scene.after(terms.bid_period_s)
     scene.play(first, scene.verifier(verifier))
+    scene.settle()
     return scene.game

@@ -1,4 +1,4 @@
-"""The referee computes any entry of a real step again, from openings alone, and takes no other opening."""
+"""The referee judges any place of a real step from openings alone, and takes no other opening."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.canonical import from_canonical, to_canonical
-from engine.encoding import program_to_bytes
 from engine.replay import Replay
-from kernels.backends import available
 from protocol.game.params import Point
 from protocol.game.rows import Tree
-from protocol.game.rules import Refused, Rule
-from protocol.law import ProgramLaw, law_of
+from protocol.law import ProgramLaw, fields_from_bytes, law_of
+from protocol.players.answers import Answers
 from protocol.players.trace import ProgramTrace
+from protocol.referee.judge import judge, judge_bytes
+from protocol.referee.openings import MAX_WITNESS_BYTES, Refusal
+from protocol.referee.outcome import Burden, Outcome, Sum, Verdict
+from protocol.referee.question import ITEM_BYTES, Question, question_from_bytes
 from tests.engine.small_jobs import BACKEND, small_job
 
 STEP = 4
@@ -29,29 +31,78 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> ProgramTrace:
 
 @pytest.fixture(scope="module")
 def law(trace: ProgramTrace) -> ProgramLaw:
-    return law_of(trace.job, program_to_bytes(trace.program))
+    return trace.law
 
 
-def tree_of(trace: ProgramTrace, law: ProgramLaw, step: int) -> Tree:
-    return Tree([law.leaf(entry, root) for entry, root in enumerate(trace.entry_roots(step))])
+class Places:
+    """What the trace says about the places of one step."""
+
+    def __init__(self, trace: ProgramTrace, step: int) -> None:
+        self.trace, self.law, self.step = trace, trace.law, step
+        self.roots = trace.entry_roots(step)
+        self.tree = Tree([self.law.leaf(entry, root) for entry, root in enumerate(self.roots)])
+
+    def answers(self, entry: int) -> Answers:
+        return Answers(self.trace, self.step, entry, self.tree)
+
+    def truth(self, entry: int, element: int) -> int:
+        if not self.law.leaf_bytes(entry, 0):
+            return int.from_bytes(self.trace.slot_hashes(self.step)[element], "big")
+        return self.trace.tensor(self.step, entry).bits(element, ITEM_BYTES[self.law.dtype(entry)])
+
+    def elements(self, entry: int) -> range:
+        type_ = self.law.table[entry].type
+        return range(len(self.law.slots) if type_ is None else type_.size)
+
+    def question(self, entry: int, element: int, **changes: object) -> Question:
+        """The question where the challenger holds the truth and the solver something else."""
+        truth = self.truth(entry, element)
+        state = self.trace.state_root(self.step)
+        point = Point(state, self.step, entry, self.tree.root, self.roots[entry], element, (truth ^ 1, truth), "open")
+        return self.law.question(point).asked(**changes)
+
+    def outcome(self, entry: int, question: Question) -> tuple[Outcome, bytes]:
+        witness = self.answers(entry).witness(question)
+        assert witness is not None
+        return judge(question, witness), witness
 
 
-def point(trace: ProgramTrace, law: ProgramLaw, entry: int, step: int = STEP) -> Point:
-    return Point(trace.state_root(step), step, entry, tree_of(trace, law, step).root)
-
-
-@pytest.mark.parametrize("backend", available())
 @pytest.mark.parametrize("step", [0, STEP, 11])
-def test_the_referee_gives_the_root_of_every_entry_on_every_backend(
-    trace: ProgramTrace, backend: str, step: int
-) -> None:
-    law = law_of(trace.job, program_to_bytes(trace.program), backend)
-    tree, roots = tree_of(trace, law, step), trace.entry_roots(step)
-    assert {entry.kind for entry in law.table} == {"batch", "scale", "node", "state"}
-    for entry, root in enumerate(roots):
-        witness = trace.witness(step, entry, tree)
-        assert law.decide(point(trace, law, entry, step), witness) == root, law.name(entry)
-        assert len(witness) <= law._witness_bytes(law.table[entry]) <= law.witness_bytes
+def test_the_referee_judges_every_element_of_every_entry(trace: ProgramTrace, step: int) -> None:
+    places = Places(trace, step)
+    assert {entry.kind for entry in trace.law.table} == {"batch", "scale", "node", "state"}
+    for entry in range(trace.law.entries):
+        for element in places.elements(entry):
+            question = places.question(entry, element)
+            outcome, witness = places.outcome(entry, question)
+            assert len(witness) <= MAX_WITNESS_BYTES
+            assert judge_bytes(question.to_bytes(), witness) == outcome
+            judged(places, entry, question, outcome)
+
+
+def judged(places: Places, entry: int, question: Question, outcome: Outcome) -> None:
+    """Whatever comes next, it ends with the solver's lie."""
+    if isinstance(outcome, Sum):
+        asked = question.asked(facts=outcome.facts)
+        terms = places.answers(entry).terms(asked)
+        for number, value in enumerate(terms):
+            one = asked.asked(phase="term", term=number, claims=(value - 1, value))
+            assert places.outcome(entry, one)[0] == Verdict((True, False), value)
+    elif isinstance(outcome, Burden):
+        if outcome.side == 1:
+            proof = question.asked(phase="prove", prover=1)
+            assert places.outcome(entry, proof)[0] == Verdict((True, False))
+        else:
+            assert places.answers(entry).witness(question.asked(phase="prove", prover=0)) is None
+    else:
+        assert outcome == Verdict((True, False), question.claims[1])
+
+
+def test_a_question_is_the_same_after_its_bytes(trace: ProgramTrace) -> None:
+    places = Places(trace, STEP)
+    for entry in range(trace.law.entries):
+        data = places.question(entry, 0).to_bytes()
+        assert question_from_bytes(data).to_bytes() == data
 
 
 def test_a_trace_is_that_of_the_engines_replay(trace: ProgramTrace) -> None:
@@ -60,14 +111,14 @@ def test_a_trace_is_that_of_the_engines_replay(trace: ProgramTrace) -> None:
     assert trace.entry_roots(STEP)[-1] == trace.state_root(STEP + 1)
 
 
-def test_an_opening_with_one_byte_changed_is_refused(trace: ProgramTrace, law: ProgramLaw) -> None:
-    tree = tree_of(trace, law, STEP)
-    for entry in range(law.entries):
-        content = from_canonical(trace.witness(STEP, entry, tree), "witness")
-        for changed in one_byte_changed(content):
-            with pytest.raises(Refused) as refused:
-                law.decide(point(trace, law, entry), to_canonical(changed))
-            assert refused.value.rule in (Rule.OPENING, Rule.WITNESS), law.name(entry)
+def test_an_opening_with_one_byte_changed_is_refused(trace: ProgramTrace) -> None:
+    places = Places(trace, STEP)
+    for entry in range(trace.law.entries):
+        question = places.question(entry, 0)
+        choice, openings = from_canonical(places.outcome(entry, question)[1], "witness")
+        for changed in one_byte_changed(openings):
+            with pytest.raises(Refusal):
+                judge(question, to_canonical([choice, changed]))
 
 
 def one_byte_changed(content: object) -> list[object]:
@@ -79,44 +130,39 @@ def one_byte_changed(content: object) -> list[object]:
     return [[*content[:i], new, *content[i + 1 :]] for i, item in enumerate(content) for new in one_byte_changed(item)]
 
 
-def test_an_opening_too_many_too_few_or_elsewhere_is_refused(trace: ProgramTrace, law: ProgramLaw) -> None:
-    tree = tree_of(trace, law, STEP)
-    for entry in range(law.entries):
-        content = from_canonical(trace.witness(STEP, entry, tree), "witness")
-        for other in (
-            [*content, [b"", []]],
-            content[:-1] if content else [0],
-            [content],
-            None,
-            7,
-            [None] * len(content),
-        ):
-            if other != content:
-                with pytest.raises(Refused):
-                    law.decide(point(trace, law, entry), to_canonical(other))
+def test_openings_too_many_too_few_or_elsewhere_are_refused(trace: ProgramTrace) -> None:
+    places = Places(trace, STEP)
+    for entry in range(trace.law.entries):
+        question = places.question(entry, 0)
+        choice, openings = from_canonical(places.outcome(entry, question)[1], "witness")
+        wrong = [None, 7, openings, [choice], [choice, None], [choice, [*openings, [b"", []]]], [choice, openings, 0]]
+        wrong += [[choice, openings[:-1]], [choice, openings[1:]]] if openings else []
+        for other in wrong:
+            with pytest.raises(Refusal):
+                judge(question, to_canonical(other))
 
 
-def test_openings_of_another_step_are_refused(trace: ProgramTrace, law: ProgramLaw) -> None:
-    other = tree_of(trace, law, STEP + 1)
-    for entry in range(law.entries):
-        witness = trace.witness(STEP + 1, entry, other)
-        if witness != trace.witness(STEP, entry, tree_of(trace, law, STEP)):
-            with pytest.raises(Refused):
-                law.decide(point(trace, law, entry), witness)
+def test_openings_of_another_step_are_refused(trace: ProgramTrace) -> None:
+    here, there = Places(trace, STEP), Places(trace, STEP + 1)
+    for entry in range(trace.law.entries):
+        witness = there.outcome(entry, there.question(entry, 0))[1]
+        question = here.question(entry, 0)
+        if witness != here.outcome(entry, question)[1]:
+            with pytest.raises(Refusal):
+                judge(question, witness)
 
 
-def test_bytes_that_are_no_witness_are_refused_by_name(trace: ProgramTrace, law: ProgramLaw) -> None:
-    for data in (b"", b"\x00", b"\xff" * 40, b"\x9f\xff", b"\x81\x18\x01", to_canonical({"a": 1})):
-        for entry in range(law.entries):
-            with pytest.raises(Refused) as refused:
-                law.decide(point(trace, law, entry), data)
-            assert refused.value.rule is Rule.WITNESS
-
-
-def test_a_job_of_another_program_is_refused(trace: ProgramTrace, tmp_path: Path) -> None:
-    other = small_job(tmp_path / "job", rows=9)
+def test_a_job_of_another_program_or_other_data_is_refused(trace: ProgramTrace, tmp_path: Path) -> None:
+    other = ProgramTrace(small_job(tmp_path / "job", rows=9), backend=BACKEND)
     with pytest.raises(ValueError, match="program is"):
-        law_of(trace.job, program_to_bytes(other.program))
+        law_of(trace.job, other.program_bytes, trace.data_bytes)
+    fields = from_canonical(trace.data_bytes, "data")
+    for wrong in (fields[:-1], fields[::-1], []):
+        with pytest.raises(ValueError, match="data root is"):
+            law_of(trace.job, trace.program_bytes, to_canonical(wrong))
+    for raw in (b"", b"\xff", to_canonical({}), to_canonical([1]), to_canonical([[*fields[0][:6], b"short"]])):
+        with pytest.raises(ValueError, match="data"):
+            fields_from_bytes(raw)
 
 
 CONTENT = st.recursive(
@@ -126,33 +172,49 @@ CONTENT = st.recursive(
 )
 
 
+@pytest.fixture(scope="module")
+def places(trace: ProgramTrace) -> Places:
+    return Places(trace, STEP)
+
+
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(data=st.binary(max_size=60) | CONTENT.map(to_canonical), entry=st.integers(0, 10**6))
-def test_any_bytes_give_a_root_or_a_named_refusal(
-    made: tuple[ProgramTrace, ProgramLaw], data: bytes, entry: int
-) -> None:
+def test_any_witness_gives_an_outcome_or_a_refusal(places: Places, data: bytes, entry: int) -> None:
     """D18: never another exception, whatever comes."""
-    trace, law = made
-    place = entry % law.entries
-    try:
-        assert len(law.decide(Point(trace.state_root(STEP), STEP, place, bytes(32)), data)) == 32
-    except Refused as refused:
-        assert refused.rule in (Rule.WITNESS, Rule.OPENING)
+    question = places.question(entry % places.law.entries, 0)
+    assert isinstance(judge_bytes(question.to_bytes(), data), Outcome | Refusal)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(question=st.binary(max_size=60) | CONTENT.map(to_canonical), data=st.binary(max_size=60))
+def test_any_question_gives_an_outcome_or_a_refusal(question: bytes, data: bytes) -> None:
+    assert isinstance(judge_bytes(question, data), Outcome | Refusal)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(entry=st.integers(0, 10**6), place=st.integers(0, 10**6), new=CONTENT)
+def test_a_question_with_anything_put_into_it_gives_an_outcome_or_a_refusal(
+    places: Places, entry: int, place: int, new: object
+) -> None:
+    number = entry % places.law.entries
+    question = places.question(number, 0)
+    witness = places.outcome(number, question)[1]
+    changed = put_into(from_canonical(question.to_bytes(), "question"), place, new)
+    assert isinstance(judge_bytes(to_canonical(changed), witness), Outcome | Refusal)
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
 @given(entry=st.integers(0, 10**6), place=st.integers(0, 10**6), new=CONTENT)
-def test_a_right_witness_with_anything_put_into_it_gives_the_same_root_or_a_refusal(
-    made: tuple[ProgramTrace, ProgramLaw], entry: int, place: int, new: object
+def test_a_right_witness_with_anything_put_into_it_gives_the_same_outcome_or_a_refusal(
+    places: Places, entry: int, place: int, new: object
 ) -> None:
-    trace, law = made
-    number, tree = entry % law.entries, tree_of(trace, law, STEP)
-    content = from_canonical(trace.witness(STEP, number, tree), "witness")
-    try:
-        changed = put_into(content, place, new)
-        assert law.decide(point(trace, law, number), to_canonical(changed)) == trace.entry_roots(STEP)[number]
-    except Refused as refused:
-        assert refused.rule in (Rule.WITNESS, Rule.OPENING)
+    number = entry % places.law.entries
+    question = places.question(number, 0)
+    outcome, witness = places.outcome(number, question)
+    changed = put_into(from_canonical(witness, "witness"), place, new)
+    assert judge_bytes(question.to_bytes(), to_canonical(changed)) == outcome or isinstance(
+        judge_bytes(question.to_bytes(), to_canonical(changed)), Refusal
+    )
 
 
 def put_into(content: list, place: int, new: object) -> list:
@@ -163,8 +225,3 @@ def put_into(content: list, place: int, new: object) -> list:
     inner = content[index]
     deeper = put_into(inner, rest // 2, new) if isinstance(inner, list) and rest % 2 else new
     return [*content[:index], deeper, *content[index + 1 :]]
-
-
-@pytest.fixture(scope="module")
-def made(trace: ProgramTrace, law: ProgramLaw) -> tuple[ProgramTrace, ProgramLaw]:
-    return trace, law

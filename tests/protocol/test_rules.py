@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine.canonical import to_canonical
-from engine.merkle import leaf_hash
+from engine.canonical import from_canonical, to_canonical
 from protocol.game import ledger
 from protocol.game.ledger import OUTSIDE, Ledger
+from protocol.game.levels import number_of, word
 from protocol.game.messages import (
     NOTHING,
     AcceptBid,
@@ -26,6 +26,7 @@ from protocol.game.messages import (
     RevealChallenge,
     RevealClaim,
     Row,
+    Show,
     Withdraw,
     challenge_seal,
     claim_seal,
@@ -34,9 +35,13 @@ from protocol.game.messages import (
 from protocol.game.params import Terms, require_terms
 from protocol.game.rules import Refused, Rule
 from protocol.game.transition import advance, apply
-from protocol.game.types import CHALLENGER, Game, Stage
+from protocol.game.types import ELEMENT, INTERVAL, NODE, STEP, Game, Stage
 from protocol.identity import Identity, Signed, require_signature, signed_from_bytes
+from protocol.players.dishonest import Forger
 from protocol.players.player import Player
+from protocol.referee.judge import FAULT_ROOT
+from protocol.referee.openings import MAX_WITNESS_BYTES
+from protocol.referee.sums import MAX_SUM
 from tests.protocol.scene import FUNDS, Scene
 from tests.protocol.toy import (
     DOMAIN,
@@ -46,10 +51,10 @@ from tests.protocol.toy import (
     SUBMITTER,
     TERMS,
     VERIFIER,
+    WIDTH,
     ToyLaw,
     ToyTrace,
     digest,
-    toy_params,
 )
 
 LAW = ToyLaw(12, 4, 9)
@@ -106,9 +111,9 @@ def commit_to(body: RevealChallenge, who: Identity = VERIFIER) -> CommitChalleng
     return CommitChallenge(body.claim, challenge_seal(who.address, body.claim, body.index, body.root, body.salt))
 
 
-def challenged(scene: Scene) -> tuple[bytes, Game]:
+def challenged(scene: Scene, arity: int = TERMS.arity, entry: int = 3) -> tuple[bytes, Game]:
     """A game at its first level: the solver lies in step 5, the second of interval 1."""
-    job, claim = claimed(scene)
+    job, claim = claimed(scene, ToyTrace(LAW, {(5, entry): digest(b"lie")}), replace(TERMS, arity=arity))
     scene.send(VERIFIER, commit_to(objection(claim)), job)
     scene.send(VERIFIER, objection(claim), job)
     return job, scene.game
@@ -118,17 +123,21 @@ def honest(scene: Scene) -> Player:
     return scene.verifier(ToyTrace(LAW))
 
 
-def liar(scene: Scene) -> Player:
-    return scene.solver(ToyTrace(LAW, LIE))
+def liar(scene: Scene, entry: int = 3) -> Player:
+    return scene.solver(ToyTrace(LAW, {(5, entry): digest(b"lie")}))
 
 
-def until(scene: Scene, stage: Stage, level: int) -> Game:
+def player_of(scene: Scene, who: Identity) -> Player:
+    return liar(scene) if who is SOLVER else honest(scene)
+
+
+def until(scene: Scene, stage: Stage, level: int, entry: int = 3) -> Game:
     """Play on until the game waits for a stage at a level."""
     for _ in range(50):
         game = scene.game
         if (game.stage, game.level) == (stage, level):
             return game
-        for player in (liar(scene), honest(scene)):
+        for player in (liar(scene, entry), honest(scene)):
             side = scene.game.sides[scene.game.side_of(player.address)]
             if scene.game.id == game.id and scene.game.stage is game.stage and side.since is not None:
                 body = player.move(scene.game)
@@ -249,10 +258,10 @@ def test_refuses_scope(scene: Scene) -> None:
     other = digest(b"other")
     refuses(Rule.SCOPE, lambda: scene.send(SUBMITTER, Withdraw(5), other), scene)
     refuses(Rule.SCOPE, lambda: scene.send(OPERATOR, Deposit(SUBMITTER.address, 5), other), scene)
-    refuses(Rule.SCOPE, lambda: scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"toy"), other), scene)
+    refuses(Rule.SCOPE, lambda: scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"toy", b"toy"), other), scene)
     refuses(Rule.SCOPE, lambda: scene.send(SUBMITTER, Withdraw(5), NOTHING, other), scene)
     _, game = challenged(scene)
-    second = scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"toy")).id
+    second = scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"toy", b"toy")).id
     refuses(Rule.SCOPE, lambda: scene.send(OTHER, commit_to(objection(game.claim), OTHER), second), scene)
     move = own_move(scene, honest(scene))
     refuses(Rule.SCOPE, lambda: scene.send(VERIFIER, move, second, game.id), scene)
@@ -330,19 +339,14 @@ def test_refuses_terms(scene: Scene) -> None:
         {"clock_s": 2**33},
     ):
         terms = replace(TERMS, **change)
-        refuses(Rule.TERMS, lambda terms=terms: scene.send(SUBMITTER, PostJob(terms, LAW.job, b"toy")), scene)
+        refuses(Rule.TERMS, lambda terms=terms: scene.send(SUBMITTER, PostJob(terms, LAW.job, b"toy", b"toy")), scene)
     for value in (2**63, 1.5, None, True):
         refuses(Rule.TERMS, lambda value=value: require_terms(replace(TERMS, price=value)))
 
 
 def test_refuses_job_content(scene: Scene) -> None:
-    refuses(Rule.JOB_CONTENT, lambda: scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"no toy")), scene)
-    refuses(Rule.JOB_CONTENT, lambda: scene.send(SUBMITTER, PostJob(TERMS, b"\xff", b"toy")), scene)
-
-
-def test_refuses_job_witness() -> None:
-    scene = Scene(toy_params(max_witness_bytes=LAW.witness_bytes - 1))
-    refuses(Rule.JOB_WITNESS, lambda: posted(scene), scene)
+    refuses(Rule.JOB_CONTENT, lambda: scene.send(SUBMITTER, PostJob(TERMS, LAW.job, b"no toy", b"toy")), scene)
+    refuses(Rule.JOB_CONTENT, lambda: scene.send(SUBMITTER, PostJob(TERMS, b"\xff", b"toy", b"toy")), scene)
 
 
 def test_refuses_job_exists(scene: Scene) -> None:
@@ -519,7 +523,7 @@ def test_refuses_game_open(scene: Scene) -> None:
     body = own_move(scene, honest(scene))
     scene.after(TERMS.move_period_s)
     refuses(Rule.GAME_OPEN, send_in(scene, VERIFIER, body), scene)
-    for late in (Row(VERIFIER.address, ()), Open(VERIFIER.address, b"")):
+    for late in (Row(VERIFIER.address, ()), Show(VERIFIER.address, b""), Open(VERIFIER.address, b"")):
         refuses(Rule.GAME_OPEN, send_in(scene, OTHER, late), scene)
 
 
@@ -527,9 +531,11 @@ def test_refuses_party(scene: Scene) -> None:
     challenged(scene)
     body = own_move(scene, honest(scene))
     refuses(Rule.PARTY, send_in(scene, OTHER, body), scene)
-    until(scene, Stage.NARROW, 0)
+    until(scene, Stage.NARROW, INTERVAL)
     refuses(Rule.PARTY, send_in(scene, OTHER, Row(OTHER.address, ())), scene)
-    until(scene, Stage.OPEN, 1)
+    until(scene, Stage.SHOW, NODE)
+    refuses(Rule.PARTY, send_in(scene, VERIFIER, Show(OTHER.address, b"")), scene)
+    until(scene, Stage.OPEN, NODE)
     refuses(Rule.PARTY, send_in(scene, VERIFIER, Open(OTHER.address, b"")), scene)
 
 
@@ -538,11 +544,11 @@ def test_refuses_stage(scene: Scene) -> None:
     enter = own_move(scene, honest(scene))
     for body in (Row(VERIFIER.address, ()), Open(VERIFIER.address, b"")):
         refuses(Rule.STAGE, send_in(scene, VERIFIER, body), scene)
-    until(scene, Stage.NARROW, 0)
-    for other in (enter, Open(VERIFIER.address, b"")):
+    until(scene, Stage.NARROW, INTERVAL)
+    for other in (enter, Open(VERIFIER.address, b""), Show(VERIFIER.address, b"")):
         refuses(Rule.STAGE, send_in(scene, VERIFIER, other), scene)
-    until(scene, Stage.OPEN, 1)
-    for last in (enter, Row(VERIFIER.address, ())):
+    until(scene, Stage.OPEN, NODE)
+    for last in (enter, Row(VERIFIER.address, ()), Show(VERIFIER.address, b"")):
         refuses(Rule.STAGE, send_in(scene, VERIFIER, last), scene)
 
 
@@ -551,7 +557,7 @@ def test_refuses_move_once(scene: Scene) -> None:
     enter = own_move(scene, honest(scene))
     send_in(scene, VERIFIER, enter)()
     refuses(Rule.MOVE_ONCE, send_in(scene, VERIFIER, enter), scene)
-    until(scene, Stage.NARROW, 0)
+    until(scene, Stage.NARROW, INTERVAL)
     row = own_move(scene, honest(scene))
     send_in(scene, OTHER, row)()  # a row proves itself: anyone may send it
     refuses(Rule.MOVE_ONCE, send_in(scene, VERIFIER, row), scene)
@@ -567,7 +573,7 @@ def test_refuses_root_once(scene: Scene) -> None:
     first, second = scene.state.games.values()
     body = liar(scene).move(first)
     scene.send(SOLVER, body, job, first.id)
-    changed = ToyTrace(LAW, {**LIE, (4, 2): digest(b"more"), (7, 8): ToyTrace(LAW, LIE).state_root(8)})
+    changed = ToyTrace(LAW, LIE, {(4, 8): digest(b"more")})
     other = scene.solver(changed).move(second)
     assert isinstance(body, Enter) and isinstance(other, Enter)
     assert other.value == body.value and other.root != body.root
@@ -588,7 +594,7 @@ def test_refuses_start(scene: Scene) -> None:
     body = own_move(scene, honest(scene))
     refuses(Rule.START, send_in(scene, VERIFIER, replace(body, start=digest(b"other"))), scene)
     refuses(Rule.START, send_in(scene, VERIFIER, replace(body, start_proof=body.last_proof)), scene)
-    until(scene, Stage.ENTER, 1)
+    until(scene, Stage.ENTER, STEP)
     body = own_move(scene, honest(scene))
     trace = ToyTrace(LAW)
     for start in (trace.state_root(4), trace.state_root(6), digest(b"other")):
@@ -602,7 +608,7 @@ def test_refuses_first_leaf(scene: Scene) -> None:
     body = own_move(scene, honest(scene))
     for proof in ((), body.first_proof[:-1], body.last_proof, body.first_proof[::-1]):
         refuses(Rule.FIRST_LEAF, send_in(scene, VERIFIER, replace(body, first_proof=proof)), scene)
-    until(scene, Stage.ENTER, 1)
+    until(scene, Stage.ENTER, STEP)
     body = own_move(scene, honest(scene))
     refuses(Rule.FIRST_LEAF, send_in(scene, VERIFIER, replace(body, first_proof=(NOTHING,))), scene)
 
@@ -621,7 +627,7 @@ def test_refuses_row_length(scene: Scene) -> None:
     body = own_move(scene, honest(scene))
     for row in (body.row[:-1], (*body.row, NOTHING), ()):
         refuses(Rule.ROW_LENGTH, send_in(scene, VERIFIER, replace(body, row=row)), scene)
-    until(scene, Stage.NARROW, 0)
+    until(scene, Stage.NARROW, INTERVAL)
     body = own_move(scene, honest(scene))
     for row in (body.row[:-1], (*body.row, NOTHING), ()):
         refuses(Rule.ROW_LENGTH, send_in(scene, VERIFIER, replace(body, row=row)), scene)
@@ -632,54 +638,115 @@ def test_refuses_row(scene: Scene) -> None:
     body = own_move(scene, honest(scene))
     for row in (body.row[::-1], (*body.row[:-1], NOTHING)):
         refuses(Rule.ROW, send_in(scene, VERIFIER, replace(body, row=row)), scene)
-    until(scene, Stage.NARROW, 0)
+    until(scene, Stage.NARROW, INTERVAL)
     rows = [own_move(scene, player) for player in (honest(scene), liar(scene))]
     crossed = replace(rows[0], row=rows[1].row)  # the other party's row, as one's own
     assert crossed.row != rows[0].row
     refuses(Rule.ROW, send_in(scene, VERIFIER, crossed), scene)
 
 
-def test_refuses_witness_size() -> None:
-    scene = Scene(toy_params(max_witness_bytes=LAW.witness_bytes))
+@pytest.mark.parametrize("who", [SOLVER, VERIFIER])
+def test_refuses_value_of_an_entry(scene: Scene, who: Identity) -> None:
     challenged(scene)
-    until(scene, Stage.OPEN, 1)
-    refuses(Rule.WITNESS_SIZE, send_in(scene, VERIFIER, Open(VERIFIER.address, bytes(LAW.witness_bytes + 1))), scene)
+    until(scene, Stage.ENTER, NODE)
+    body = own_move(scene, player_of(scene, who))
+    for wrong in (digest(b"other"), ToyTrace(LAW).entry_roots(5)[2], FAULT_ROOT):
+        refuses(Rule.VALUE, send_in(scene, who, replace(body, value=wrong)), scene)
+        refuses(Rule.VALUE, send_in(scene, who, replace(body, value=wrong, root=wrong)), scene)
+    for name, rule in (("start_proof", Rule.START), ("first_proof", Rule.FIRST_LEAF), ("last_proof", Rule.LAST_LEAF)):
+        refuses(rule, send_in(scene, who, replace(body, **{name: (NOTHING,)})), scene)
 
 
-def test_refuses_witness(scene: Scene) -> None:
+def test_refuses_leaf(scene: Scene) -> None:
     challenged(scene)
-    until(scene, Stage.OPEN, 1)
-    for witness in (b"", b"\0", b"\xff", to_canonical([]), to_canonical([1, 2]), to_canonical([NOTHING, NOTHING])):
-        refuses(Rule.WITNESS, send_in(scene, VERIFIER, Open(VERIFIER.address, witness)), scene)
-
-
-def test_refuses_opening(scene: Scene) -> None:
-    challenged(scene)
-    game = until(scene, Stage.OPEN, 1)
-    trace, tree = ToyTrace(LAW), honest(scene)._tree(game)
-    assert (game.step, game.first) == (5, 3)
-    before = trace.entry_roots(5)[2]
-    for value, proof in (
-        (digest(b"other"), list(tree.proof(2))),
-        (before, list(tree.proof(1))),
-        (before, list(tree.proof(2))[:-1]),
-        (before, [*tree.proof(2), NOTHING]),
-        (trace.entry_roots(5)[3], list(tree.proof(3))),
-    ):
-        witness = to_canonical([value, proof])
-        refuses(Rule.OPENING, send_in(scene, VERIFIER, Open(VERIFIER.address, witness)), scene)
-        refuses(Rule.OPENING, send_in(scene, OTHER, Open(SOLVER.address, witness)), scene)
+    until(scene, Stage.SHOW, NODE)
     body = own_move(scene, honest(scene))
-    refuses(Rule.OPENING, send_in(scene, VERIFIER, replace(body, party=SOLVER.address)), scene)
-    send_in(scene, OTHER, body)()  # an opening proves itself: anyone may send it
+    other = own_move(scene, liar(scene))
+    for leaf in (b"", body.leaf[:-1], body.leaf + b"\0", bytes(len(body.leaf)), other.leaf):
+        refuses(Rule.LEAF, send_in(scene, VERIFIER, replace(body, leaf=leaf)), scene)
+    send_in(scene, OTHER, body)()  # a leaf proves itself: anyone may show it
+    refuses(Rule.MOVE_ONCE, send_in(scene, VERIFIER, body), scene)
+
+
+def test_refuses_sum(scene: Scene) -> None:
+    challenged(scene)
+    game = until(scene, Stage.ENTER, ELEMENT)
+    body = own_move(scene, honest(scene))
+    for total in (0, 1, number_of(body.root) + 1, -number_of(body.root), MAX_SUM, -(2**255)):
+        refuses(Rule.SUM, send_in(scene, VERIFIER, replace(body, value=word(total), root=word(total))), scene)
+    other = own_move(scene, liar(scene))
+    refuses(Rule.SUM, send_in(scene, VERIFIER, other), scene)
+    assert game.terms == WIDTH // 2 + 1
+
+
+def test_refuses_parts_that_do_not_add_up(scene: Scene) -> None:
+    challenged(scene)
+    until(scene, Stage.ENTER, ELEMENT)
+    body = own_move(scene, honest(scene))
+    numbers = [number_of(part) for part in body.row]
+    large = word(MAX_SUM), *map(word, numbers[1:-1]), word(numbers[-1] + numbers[0] - MAX_SUM)
+    for row in ((word(numbers[0] + 1), *body.row[1:]), (NOTHING,) * len(body.row), large):
+        refuses(Rule.ROW, send_in(scene, VERIFIER, replace(body, row=row)), scene)
+    for row in (body.row[:-1], (*body.row, NOTHING), ()):
+        refuses(Rule.ROW_LENGTH, send_in(scene, VERIFIER, replace(body, row=row)), scene)
+
+
+def test_refuses_parts_from_anybody_but_their_party(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forger, "bent", 0)
+    challenged(scene, arity=2)
+    until(scene, Stage.NARROW, ELEMENT)
+    row = own_move(scene, honest(scene))
+    refuses(Rule.PARTY, send_in(scene, OTHER, row), scene)
+    refuses(Rule.PARTY, send_in(scene, SOLVER, row), scene)
+
+
+@pytest.mark.parametrize(("level", "entry"), [(NODE, 4), (NODE, 5), (ELEMENT, 3)])
+def test_refuses_witness(scene: Scene, level: int, entry: int) -> None:
+    """Of a sum of two operands, of a row that is looked up, and of one term of a cumulative sum."""
+    challenged(scene, entry=entry)
+    until(scene, Stage.OPEN, level, entry)
+    body = own_move(scene, honest(scene))
+    choice, openings = from_canonical(body.witness, "witness")
+    *first, (root, root_proof, leaf, proof) = openings
+    wrong: list[Any] = [
+        [],
+        [choice],
+        [choice, []],
+        [choice, openings, 0],
+        [choice, [*openings, openings[0]]],
+        [choice, [*first, [root, root_proof]]],
+        [choice, [*first, [root, root_proof, leaf, [*proof, NOTHING]]]],
+        [choice, [*first, [root, root_proof, leaf[:-1], proof]]],
+        [choice, [*first, [root, root_proof, bytes(len(leaf)), proof]]],
+        [choice, [*first, [root, root_proof[:-1], leaf, proof]]],
+        [choice, [*first, [root, [*root_proof, NOTHING], leaf, proof]]],
+        [choice, [*first, [root, root_proof[::-1], leaf, proof]]],
+        [choice, [*first, [digest(b"other"), root_proof, leaf, proof]]],
+        [choice, [*first, [root, root_proof, leaf, [0]]]],
+    ]
+    for content in wrong:
+        if content == [choice, openings]:
+            continue  # a proof of one hash, turned round
+        witness = to_canonical(content)
+        refuses(Rule.WITNESS, send_in(scene, VERIFIER, replace(body, witness=witness)), scene)
+        refuses(Rule.WITNESS, send_in(scene, OTHER, Open(SOLVER.address, witness)), scene)
+    for raw in (b"", b"\0", b"\xff", body.witness + b"\0", bytes(MAX_WITNESS_BYTES + 1)):
+        refuses(Rule.WITNESS, send_in(scene, VERIFIER, replace(body, witness=raw)), scene)
+    refuses(Rule.WITNESS, send_in(scene, VERIFIER, replace(body, party=SOLVER.address)), scene)
+
+
+def test_anyone_may_open_a_place(scene: Scene) -> None:
+    challenged(scene)
+    until(scene, Stage.OPEN, ELEMENT)
+    send_in(scene, OTHER, own_move(scene, honest(scene)))()
+    assert (scene.game.step, scene.game.entry, scene.game.element, scene.game.first) == (5, 3, 2, 2)
     assert scene.game.wrong == (True, False)
-    assert scene.game.sides[CHALLENGER].node == LAW.leaf(3, trace.entry_roots(5)[3]) != leaf_hash(before)
 
 
 def test_a_message_is_the_same_after_its_bytes(scene: Scene) -> None:
     _, game = challenged(scene)
     bodies = [scene.signed(VERIFIER, own_move(scene, honest(scene)), game.job, game.id).message]
-    bodies += [scene.signed(SUBMITTER, PostJob(TERMS, LAW.job, b"toy")).message]
+    bodies += [scene.signed(SUBMITTER, PostJob(TERMS, LAW.job, b"toy", b"toy")).message]
     for message in bodies:
         again = message_from_bytes(message.to_bytes())
         assert isinstance(again, Message) and again == message and again.id == message.id

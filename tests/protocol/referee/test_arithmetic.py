@@ -1,0 +1,139 @@
+"""The referee's arithmetic on bit patterns gives what the spec, numba and C++ give (D11 to D16, D19)."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+from kernels.backends import available, load
+from kernels.spec import OPERATORS
+from kernels.types import NUMPY_DTYPE, TensorType
+from protocol.referee import elementwise
+from protocol.referee.fault import Fault
+from protocol.referee.integers import wrapped
+from protocol.referee.random import random_word, sample_at
+from protocol.referee.rounding import product_scale, quantise, scatter_scale, store, sum_scale
+
+FAST = [name for name in ("native", "portable") if name in available()]
+SAMPLE, LONG = 300, 20_000
+DTYPES = ("float32", "int64", "int32", "uint32", "bool")
+SPECIAL = (0, 0x80000000, 1, 0x80000001, 0x7FFFFF, 0x800000, 0x3F800000, 0xBF800000, 0x7F7FFFFF, 0x7F800000)
+SPECIAL = (*SPECIAL, 0xFF800000, 0x7FC00000, 0x4F000000, 0xCF000000, 0x5F000000, 0x4B000001, 0x3F000000, 0x3FC00000)
+ONE_OPERAND = ("neg", "abs", "bit_not", "cast", *elementwise.ROUNDINGS, *elementwise.FUNCTIONS)
+
+
+def dtypes_of(op: str) -> list[str]:
+    """The dtypes on which the law defines an operator."""
+    found = []
+    for dtype in DTYPES:
+        types = [TensorType(dtype, (1,))] * (1 if op in ONE_OPERAND else 2)
+        try:
+            OPERATORS[op].infer(types, {"dtype": "int64"} if op == "cast" else {})
+        except ValueError:
+            continue
+        found.append(dtype)
+    return found
+
+
+CASES = [(op, dtype) for op in elementwise.OPERATORS if op != "select" for dtype in dtypes_of(op)]
+
+
+def patterns(dtype: str, count: int, seed: int) -> np.ndarray:
+    """Bit patterns of every size, special ones first; of floats in a moderate range every other one."""
+    chance = np.random.default_rng(seed)
+    if dtype == "bool":
+        return chance.integers(0, 2, count).astype(bool)
+    kind = NUMPY_DTYPE[dtype]
+    bits = chance.integers(0, 2**64, count, dtype=np.uint64) >> chance.integers(0, 64, count, dtype=np.uint64)
+    if dtype != "float32":
+        return np.where(chance.random(count) < 0.5, bits, ~bits).astype(f"u{kind.itemsize}").view(kind)
+    words = chance.integers(0, 2**32, count, dtype=np.uint32)
+    words[: len(SPECIAL)] = SPECIAL
+    words[len(SPECIAL) :: 2] = chance.normal(0, 8, len(words[len(SPECIAL) :: 2])).astype(np.float32).view(np.uint32)
+    words[(words & 0x7FFFFFFF) > 0x7F800000] = 0x7FC00000
+    return words.view(np.float32)
+
+
+def ints(array: np.ndarray) -> list[int]:
+    return [int(x) for x in np.ascontiguousarray(array).view(f"u{array.itemsize}")]
+
+
+def same_on(op: str, dtype: str, count: int) -> None:
+    seed = zlib.crc32(f"{op} {dtype}".encode())
+    operands = [patterns(dtype, count, seed)]
+    if op not in ONE_OPERAND:
+        operands.append(np.roll(patterns(dtype, count, seed + 1), 7))
+        operands[1][: count // 8] = operands[0][: count // 8]  # equal operands, and opposite ones
+    if op in ("floor_divide", "remainder"):
+        operands[1][operands[1] == 0] = 3
+    for target in DTYPES if op == "cast" else ("",):
+        attributes = {"dtype": target} if target else {}
+        got = [elementwise.value(op, dtype, pair, attributes) for pair in zip(*map(ints, operands), strict=True)]
+        for backend in FAST:
+            assert got == ints(load(backend).run(op, operands, attributes)), (backend, target)
+
+
+@pytest.mark.parametrize(("op", "dtype"), CASES)
+def test_every_elementwise_operator_equals_the_backends(op: str, dtype: str) -> None:
+    same_on(op, dtype, SAMPLE)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("op", "dtype"), CASES)
+def test_every_elementwise_operator_equals_the_backends_on_many(op: str, dtype: str) -> None:
+    same_on(op, dtype, LONG)
+
+
+def test_every_elementwise_operator_of_the_law_is_there() -> None:
+    of_law = {name for name, operator in OPERATORS.items() if operator.family == "elementwise"}
+    assert of_law == set(elementwise.OPERATORS)
+
+
+def test_an_integer_divided_by_zero_is_a_fault() -> None:
+    for op in ("floor_divide", "remainder"):
+        for dtype in ("int64", "int32", "uint32"):
+            with pytest.raises(Fault):
+                elementwise.value(op, dtype, [7, 0], {})
+
+
+def test_a_selection_is_by_bits() -> None:
+    assert elementwise.value("select", "bool", [1, 0x7FC00000, 5], {}) == 0x7FC00000
+    assert elementwise.value("select", "bool", [0, 0x7FC00000, 0x80000000], {}) == 0x80000000
+
+
+def test_scales_and_roundings_equal_the_spec() -> None:
+    from kernels.spec import rounding as spec
+
+    maxima = [int(x) for x in np.abs(patterns("float32", 2000, 5)).view(np.uint32) if 0 < x < 0x7F800000]
+    for maximum in maxima:
+        bits = np.array([maximum], np.uint32)
+        for qmax in (16383, 8355711, 2097151):
+            s = product_scale(maximum, qmax)
+            assert s == int(spec.product_scale(bits, qmax)[0])
+            assert quantise(maximum, s) == int(spec.quantise(bits.view(np.float32), s)[0]) <= qmax
+        assert sum_scale(maximum) == 46 - int(spec.exponents(bits)[0])
+        assert scatter_scale(maximum, 2**20) == 62 - 21 - int(spec.exponents(bits)[0])
+    chance = np.random.default_rng(3)
+    totals = chance.integers(-(2**62), 2**62, 3000) >> chance.integers(0, 62, 3000)
+    for total, s in zip(totals, chance.integers(-120, 240, 3000), strict=True):
+        want = int(spec.store(np.array([total]), int(s)).view(np.uint32)[0])
+        assert store(int(total), int(s)) == want, (total, s)
+
+
+def test_random_words_and_the_order_of_records_equal_the_spec() -> None:
+    from kernels.spec.random import sample_index
+
+    words = load("spec").run("random_bits", [np.array(x, np.int64) for x in (-5, 2**31, 3)], {"site": 9, "shape": [23]})
+    assert [random_word(-5, 2**31, 3, 9, element) for element in range(23)] == words.tolist()
+    for step, micro_batch in ((2**32, 0), (-1, 0), (0, 2**16), (0, -1)):
+        with pytest.raises(Fault):
+            random_word(1, step, micro_batch, 0, 0)
+    for records in (1, 2, 3, 10, 1000, 2**20 + 7):
+        for position in (0, 1, records - 1, records, 12345):
+            assert sample_at(77, position, records) == sample_index(position, records, 77)
+
+
+def test_integers_wrap() -> None:
+    assert wrapped("int32", 2**31) == 2**31 and wrapped("int64", -1) == 2**64 - 1 and wrapped("bool", 2) == 0
