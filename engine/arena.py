@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ALIGNMENT = 64
+from kernels.memory import ALIGNMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,3 @@ def _lowest_gap(begin: np.ndarray, end: np.ndarray, size: int) -> int:
     before = np.concatenate(([0], occupied))
     after = np.append(begin[order], np.iinfo(np.int64).max)
     return int(before[np.flatnonzero(after - before >= size)[0]])
-
-
-def allocate(size: int) -> np.ndarray:
-    """Uninitialised bytes at a multiple of the alignment."""
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size]

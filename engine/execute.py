@@ -13,7 +13,7 @@ from engine.program import Constant, Program
 from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
 from kernels.backends import Backend, load
 from kernels.spec import is_layout
-from kernels.types import NUMPY_DTYPE, Fault
+from kernels.types import NUMPY_DTYPE, Fault, TensorType, type_of
 
 Array = np.ndarray
 Watch = Callable[[int, Sequence[Array], Array], None]
@@ -33,7 +33,7 @@ class Executor:
 
     def __init__(self, program: Program, backend: str = "native", threads: int = 1, fuse: bool = True) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
-        self._inputs = [(value.name, value.type, NUMPY_DTYPE[value.type.dtype]) for value in program.inputs]
+        self.memory = self.backend.memory
         self._constants = constants_of(program, self.backend)
         schedule = fused_calls if fuse and self.backend.compile_group else single_calls
         self._calls = self._prepare(schedule(program, needed_nodes(program)))
@@ -58,7 +58,7 @@ class Executor:
             return lambda operands: run_group(operands, threads)
         node = node_of(self.program, call.members[0])
         types = [self.program.types[operand] for operand in node.operands]
-        if is_layout(node.op):
+        if is_layout(node.op) and self.memory.on_host:
             return view_of(node, types[0], self.backend)
         if self.backend.prepare is not None:
             prepared = self.backend.prepare(node.op, types, node.attributes)
@@ -74,26 +74,35 @@ class Executor:
 
         A NodeFault where the program faults. An array that comes out may be one that went in: change neither.
         """
+        outputs = self.advance(values, watch)
+        return {name: self.memory.get(array) for name, array in outputs.items()}
+
+    def advance(self, values: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
+        """As `step`, on arrays of the backend's memory: values may be some, outputs are. `watch` gets NumPy arrays."""
         inputs = self._take_inputs(values)
         try:
             held = self._run(self._calls if watch is None else self._every_call, inputs, watch)
         except Fault:
             self._run(self._every_call, inputs, None)
             raise
-        return {output.name: _row_major(held[output.value]) for output in self.program.outputs}
+        return {output.name: self._row_major(held[output.value]) for output in self.program.outputs}
 
-    def _take_inputs(self, values: Mapping[str, Array]) -> list[Array]:
+    def _take_inputs(self, values: Mapping[str, Any]) -> list[Any]:
         taken = []
-        for name, type_, dtype in self._inputs:
-            array = values.get(name)
-            if array is None or array.dtype != dtype or array.shape != type_.shape:
-                got = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
-                raise ValueError(f"step: input {name!r} is {got}, want {type_}")
-            taken.append(array)
+        for value in self.program.inputs:
+            require_type(value.name, value.type, values.get(value.name))
+            taken.append(self.memory.put(values[value.name]))
         if len(values) != len(taken):
-            unknown = sorted(set(values) - {name for name, _, _ in self._inputs})
+            unknown = sorted(set(values) - {value.name for value in self.program.inputs})
             raise ValueError(f"step: got inputs {unknown} that the program has not")
         return taken
+
+    def _row_major(self, array: Any) -> Any:
+        """The array itself where it is contiguous, else a contiguous copy."""
+        assert array is not None, "an output is never freed"
+        if not self.memory.on_host:
+            return array.contiguous()
+        return array if array.flags.c_contiguous else array.copy(order="C")
 
     def _run(self, calls: Sequence[tuple[Call, Run]], inputs: list[Array], watch: Watch | None) -> list[Array | None]:
         """The values at the end of the calls: the outputs', those before them are gone. The first fault is raised."""
@@ -107,29 +116,41 @@ class Executor:
             for value, result in zip(call.writes, results, strict=True):
                 held[value] = result
             if watch is not None and not is_layout(node_of(self.program, call.members[0]).op):
-                watch(call.members[0], operands, results[0])
+                get = self.memory.get
+                watch(call.members[0], [get(operand) for operand in operands], get(results[0]))
             for value in call.frees:
                 held[value] = None
         return held
 
 
-def constants_of(program: Program, backend: Backend) -> list[Array | None]:
+def require_type(name: str, type_: TensorType, array: Any) -> None:
+    """A ValueError where an input is not there or of another type than the program's."""
+    is_right = array is not None and (
+        array.dtype == NUMPY_DTYPE[type_.dtype] and array.shape == type_.shape
+        if isinstance(array, np.ndarray)
+        else type_of(array) == type_
+    )
+    if not is_right:
+        got = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+        raise ValueError(f"step: input {name!r} is {got}, want {type_}")
+
+
+def constants_of(program: Program, backend: Backend) -> list[Any]:
     """Per value behind the inputs: a constant or a view of one, the same in every step; None for every other node."""
     held: list[Any] = [None] * program.first_constant
-    held += [_constant(constant) for constant in program.constants]
+    held += [backend.memory.put(_constant(constant)) for constant in program.constants]
     held += [None] * len(program.nodes)
     for number in sorted(constant_layouts(program)):
         node = node_of(program, number)
-        held[number] = backend.run(node.op, [held[node.operands[0]]], node.attributes)
+        if backend.memory.on_host:
+            held[number] = backend.run(node.op, [held[node.operands[0]]], node.attributes)
+        else:
+            assert backend.prepare is not None, "a device runs what is prepared"
+            types = [program.types[operand] for operand in node.operands]
+            held[number] = backend.prepare(node.op, types, node.attributes)([held[node.operands[0]]], 1)
     return held[program.first_constant :]
 
 
 def _constant(constant: Constant) -> Array:
     """The array of a constant, not writable."""
     return np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype]).reshape(constant.type.shape)
-
-
-def _row_major(array: Array | None) -> Array:
-    """The array itself where it is contiguous, else a contiguous copy."""
-    assert array is not None, "an output is never freed"
-    return array if array.flags.c_contiguous else array.copy(order="C")

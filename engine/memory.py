@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.job import JobFolder, state_types
-from engine.resident import arena_bytes
+from engine.resident import arena_bytes, scratch_bytes
 from engine.state import CHUNK_SIZE
 from engine.store import WRITERS
+from kernels.backends import load
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
@@ -19,8 +20,11 @@ CGROUP = Path("/sys/fs/cgroup")
 class Memory:
     """The bytes that a run needs at its fullest, beside the interpreter and its libraries.
 
+    Where the backend has memory of its own, state, step and constants lie there, and the host holds the state as well
+    while it is read or a checkpoint is written.
+
     state:     the state, which steps overwrite in place
-    step:      a batch and the values of a step where they take the most
+    step:      a batch, the values of a step where they take the most, and what one operator takes beside them
     constants: of the program
     writing:   chunks of a checkpoint on their way to the disk
     mapped:    the data set, which the system reads and drops as it likes; not in `total`
@@ -49,18 +53,21 @@ def estimate(job: JobFolder, backend: str = "native") -> Memory:
     batch = sum(value.type.bytes for value in program.inputs_of("batch"))
     return Memory(
         state=state,
-        step=2 * batch + arena_bytes(program, backend),  # a batch is loaded, then copied to its place
+        # A batch is loaded, then copied to its place.
+        step=2 * batch + arena_bytes(program, backend) + scratch_bytes(program, backend),
         constants=sum(constant.type.bytes for constant in program.constants),
         writing=min(state, WRITERS * CHUNK_SIZE),
         mapped=sum(array.nbytes for array in job.dataset.arrays.values()),
     )
 
 
-def require_fits(memory: Memory) -> Memory:
-    """The same estimate; a ValueError with the numbers where this machine cannot hold it now."""
-    free = available()
-    if memory.total > free:
-        raise ValueError(f"memory: the run needs {memory}, this machine has {size_text(free)} available")
+def require_fits(memory: Memory, backend: str = "native") -> Memory:
+    """The same estimate; a ValueError with the numbers where this machine, or the backend's device, cannot hold it."""
+    host, device = available(), load(backend).memory.free()
+    if device is not None and memory.total > device:
+        raise ValueError(f"memory: the run needs {memory}, the device has {size_text(device)} available")
+    if (memory.total if device is None else memory.state + memory.writing) > host:
+        raise ValueError(f"memory: the run needs {memory}, this machine has {size_text(host)} available")
     return memory
 
 

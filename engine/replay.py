@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,9 +65,9 @@ class Replay:
         self.job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
         self.run = run_folder if isinstance(run_folder, RunFolder | None) else open_run(run_folder, self.job)
         self.program, self._backend, self._threads = self.job.program, backend, threads
-        self._executor = Executor(self.program, backend, threads)
+        self._executor, self._memory = Executor(self.program, backend, threads), load(backend).memory
         self._hasher = StateHasher(backend, threads)
-        self._at: dict[str, Array] | None = None
+        self._at: dict[str, Any] | None = None
         self._kept_step, self._kept = -1, dict[int, Array]()
 
     @cached_property
@@ -79,6 +80,10 @@ class Replay:
 
         A ValueError where a checkpoint's root is not the one in the run's log.
         """
+        return {name: self._memory.get(array) for name, array in self._reach(step).items()}
+
+    def _reach(self, step: int) -> dict[str, Any]:
+        """As `state_before`, in the backend's memory."""
         if not 0 <= step <= self.job.job.steps:
             raise ValueError(f"replay: got step {step}, want 0 to {self.job.job.steps}")
         saved = max((s for s in self.run.checkpoints() if s <= step), default=0) if self.run else 0
@@ -86,10 +91,10 @@ class Replay:
             self._at = self._load(saved)
         return self._forward(self._at, step)
 
-    def _forward(self, state: dict[str, Array], step: int) -> dict[str, Array]:
+    def _forward(self, state: dict[str, Any], step: int) -> dict[str, Any]:
         """The state after `step` steps, every step between computed."""
         while int(state["step"]) < step:
-            state = next_state(self.program, state, self._executor.step(self.job.step_inputs(state)))
+            state = next_state(self.program, state, self._executor.advance(self.job.step_inputs(state)))
         self._at = state
         return dict(state)
 
@@ -103,12 +108,12 @@ class Replay:
 
     def commitment(self, step: int) -> StateCommitment:
         """The commitment to the state after `step` steps."""
-        return self._hasher.commit(self.state_before(step))
+        return self._hasher.commit(self._reach(step))
 
     def roots(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """(steps done, state root) from first to last. Only the first state may come from a checkpoint: the steps
         between are computed, even where the run has a checkpoint of its own."""
-        state = self.state_before(first)
+        state = self._reach(first)
         for step in range(first, last + 1):
             state = self._forward(state, step)
             yield step, self._hasher.commit(state).root
@@ -156,12 +161,12 @@ class Replay:
             if number == entry.number:
                 found.append(tuple(operands if entry.kind == "node" else [operands[entry.operand]]))
 
-        self._executor.step(self.job.step_inputs(self.state_before(step)), watch)
+        self._executor.advance(self.job.step_inputs(self._reach(step)), watch)
         return found[0]
 
-    def _go_through(self, step: int, see: Callable[[int, Callable[[], Array]], None]) -> dict[str, Array]:
+    def _go_through(self, step: int, see: Callable[[int, Callable[[], Array]], None]) -> dict[str, Any]:
         """Run a step and show each entry's index and a way to its array; gives the post-state."""
-        state, places = self.state_before(step), entry_index(self.program)
+        state, places = self._reach(step), entry_index(self.program)
         inputs = self.job.step_inputs(state)
         for number, value in enumerate(self.program.inputs):
             if value.role == "batch":
@@ -175,11 +180,11 @@ class Replay:
                 see(place - scales + which, lambda which=which: maxima()[which])  # type: ignore[misc]
             see(place, lambda: result)
 
-        after = next_state(self.program, state, self._executor.step(inputs, watch))
+        after = next_state(self.program, state, self._executor.advance(inputs, watch))
         slots = list(after.values())
         for index, entry in enumerate(self.entries):
             if entry.kind == "slot":
-                see(index, partial(slots.__getitem__, entry.number))
+                see(index, partial(self._memory.get, slots[entry.number]))
         return after
 
     def _maxima(self, number: int, operands: Sequence[Array]) -> list[Array]:

@@ -6,22 +6,24 @@ more, else in an arena. So layout operators cost nothing, and a call is the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from engine import views
-from engine.arena import Block, aligned, allocate, places_of
-from engine.execute import Executor, constants_of
+from engine.arena import Block, places_of
+from engine.execute import Executor, constants_of, require_type
 from engine.fusion import ELEMENTWISE
 from engine.program import Program
 from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls
 from engine.views import View
 from kernels import spec
 from kernels.backends import Backend, load
+from kernels.memory import Memory
 from kernels.spec import is_layout
-from kernels.types import NUMPY_DTYPE, Fault, TensorType
+from kernels.types import Fault
 
 Array = np.ndarray
 
@@ -31,22 +33,27 @@ class Resident:
 
     def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
+        self.memory = self.backend.memory
         calls = _calls_of(program, self.backend)
         self._plan = _Plan(program, calls)
-        self._memory = _memory_of(program, self._plan, self.backend)
-        self._inputs = {v.name: self._memory[n].reshape(v.type.shape) for n, v in enumerate(program.inputs)}
-        self._runs = [run for call in calls if (run := self._run_of(call)) is not None]
+        self._sources = _sources_of(program, self._plan, self.backend)
+        self._inputs = {v.name: self._sources[n].reshape(v.type.shape) for n, v in enumerate(program.inputs)}
+        safe = self._plan.first_safe_call
+        self._may_fault, self._safe = self._runs_of(calls[:safe]), self._runs_of(calls[safe:])
         self._metrics = [(output.name, self._array(output.value)) for output in program.outputs_of("metric")]
         self._copies = self._last_copies()
-        self._frozen = {program.inputs[n].name: _shown(self._array(n)) for n in self._plan.slots if self._plan.stays(n)}
+        shown = self.memory.shown
+        self._frozen = {program.inputs[n].name: shown(self._array(n)) for n in self._plan.slots if self._plan.stays(n)}
 
     def load(self, state: Mapping[str, Array]) -> None:
-        """Takes a copy of a state."""
+        """Takes a copy of a state; a slot that is its own memory already stays."""
         self._fill("state", state)
 
     @property
     def slots(self) -> dict[str, Array]:
-        """The memory of the state, to be filled before the first step in place of `load`."""
+        """The memory of the state where it is the host's, which may be filled before `load`."""
+        if not self.memory.on_host:
+            return {}
         return {value.name: self._inputs[value.name] for value in self.program.inputs_of("state")}
 
     @property
@@ -56,7 +63,8 @@ class Resident:
         A slot that no step changes is the same object each time, any other a new one.
         """
         names = [value.name for value in self.program.inputs_of("state")]
-        return {name: self._frozen[name] if name in self._frozen else _shown(self._inputs[name]) for name in names}
+        shown = self.memory.shown
+        return {name: self._frozen[name] if name in self._frozen else shown(self._inputs[name]) for name in names}
 
     def step(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """One step; gives the metrics.
@@ -68,27 +76,39 @@ class Resident:
         for role in ("batch", "schedule", "step", "seed", "micro_batch"):
             self._fill(role, values)
         try:
-            for run in self._runs:
-                run()
+            self._run()
         except Fault:
             Executor(self.program, self.backend.name, self.threads).step(self._inputs)
             raise
-        metrics = {name: array.copy() for name, array in self._metrics}
-        for to, value in [(to, value.copy() if is_state else value) for to, value, is_state in self._copies]:
-            np.copyto(to, value)
+        memory = self.memory
+        metrics = {name: memory.get(memory.clone(array)) for name, array in self._metrics}
+        for to, value in [(to, memory.clone(value) if is_state else value) for to, value, is_state in self._copies]:
+            memory.copy(to, value)
         return metrics
+
+    def _run(self) -> None:
+        """The calls; those that can fault are done, and have not faulted, before the first that overwrites a slot."""
+        with self.memory.deferred() as check:
+            for run in self._may_fault:
+                run()
+            check()
+        for run in self._safe:
+            run()
 
     def _fill(self, role: str, values: Mapping[str, Array]) -> None:
         for value in self.program.inputs_of(role):
             array, to = values.get(value.name), self._inputs[value.name]
-            if array is None or array.dtype != to.dtype or array.shape != to.shape:
-                got = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
-                raise ValueError(f"step: input {value.name!r} is {got}, want {value.type}")
-            np.copyto(to, array)
+            require_type(value.name, value.type, array)
+            if array is not to:
+                self.memory.copy(to, array)
 
-    def _array(self, value: int) -> Array:
+    def _array(self, value: int) -> Any:
         """The value as a view of the memory that it lies in."""
-        return _seen(self._memory[self._plan.views[value].source], self._plan.views[value])
+        view = self._plan.views[value]
+        return self.memory.seen(self._sources[view.source], view.shape, view.strides, view.offset)
+
+    def _runs_of(self, calls: Sequence[Call]) -> list[Callable[[], object]]:
+        return [run for call in calls if (run := self._run_of(call)) is not None]
 
     def _run_of(self, call: Call) -> Callable[[], object] | None:
         """What a call does in every step; None for a layout operator that is a view."""
@@ -106,21 +126,44 @@ class Resident:
         run, op, attributes, result = self.backend.run, node.op, node.attributes, results[0]
         return lambda: np.copyto(result, run(op, operands, attributes, threads=threads))
 
-    def _last_copies(self) -> list[tuple[Array, Array, bool]]:
+    def _last_copies(self) -> list[tuple[Any, Any, bool]]:
         """(slot, its next content, whether that lies in a slot) for the slots that no call overwrites."""
         copies = []
         for number, output in self._plan.slots.items():
             if self._plan.in_place.get(output) != number and not self._plan.stays(number):
                 view = self._plan.views[output]
-                to = self._memory[number].reshape(self.program.types[number].shape)
+                to = self._sources[number].reshape(self.program.types[number].shape)
                 copies.append((to, self._array(output), view.source < self.program.first_constant))
         return copies
+
+
+class OnHost(Mapping[str, Array]):
+    """A state's arrays by name, each brought to the host when it is asked for."""
+
+    def __init__(self, state: Mapping[str, Any], memory: Memory) -> None:
+        self._state, self._memory = state, memory
+
+    def __getitem__(self, name: str) -> Array:
+        return self._memory.get(self._state[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+    def __len__(self) -> int:
+        return len(self._state)
 
 
 def arena_bytes(program: Program, backend: str = "native") -> int:
     """The bytes of a step's values at their fullest, beside the inputs and constants; nothing is allocated."""
     plan = _Plan(program, _calls_of(program, load(backend)))
     return places_of([block for _, block in plan.own()])[1]
+
+
+def scratch_bytes(program: Program, backend: str = "native") -> int:
+    """The most bytes that one call takes beside its operands and its result."""
+    memory, types = load(backend).memory, program.types
+    calls = [node_of(program, call.members[0]) for call in _calls_of(program, load(backend)) if call.group is None]
+    return max((memory.scratch(n.op, [types[v] for v in n.operands], n.attributes) for n in calls), default=0)
 
 
 def _calls_of(program: Program, backend: Backend) -> list[Call]:
@@ -144,9 +187,9 @@ class _Plan:
         self.views = self._views()
         self.first, self.last = self._lives()
         self.in_place: dict[int, int] = {}
-        safe = self._first_safe_call()
+        self.first_safe_call = self._first_safe_call()
         for number, output in self.slots.items():
-            if output not in self.in_place and self._fits_in_place(number, output, safe):
+            if output not in self.in_place and self._fits_in_place(number, output):
                 self.in_place[output] = number
 
     def is_copy(self, value: int) -> bool:
@@ -188,10 +231,10 @@ class _Plan:
         ]
         return max(faulting, default=-1) + 1
 
-    def _fits_in_place(self, number: int, output: int, safe: int) -> bool:
+    def _fits_in_place(self, number: int, output: int) -> bool:
         """Whether a slot is read no more once its next content is written, or element by element as it is."""
         place, until = self.first.get(output, -1), self.last.get(number, -1)
-        if place < safe or until > place:
+        if place < self.first_safe_call or until > place:
             return False
         call = self.calls[place]
         is_elementwise = call.group is not None or node_of(self.program, output).op in ELEMENTWISE
@@ -208,34 +251,17 @@ class _Plan:
         ]
 
 
-def _memory_of(program: Program, plan: _Plan, backend: Backend) -> dict[int, Array]:
+def _sources_of(program: Program, plan: _Plan, backend: Backend) -> dict[int, Any]:
     """Source -> its elements in row-major order."""
-    memory: dict[int, Array] = {n: _flat(allocate(v.type.bytes), v.type) for n, v in enumerate(program.inputs)}
+    memory = backend.memory
+    sources = {n: memory.typed(memory.allocate(v.type.bytes), 0, v.type) for n, v in enumerate(program.inputs)}
     for number, constant in enumerate(constants_of(program, backend), start=program.first_constant):
         if constant is not None and plan.views[number].source == number:
-            memory[number] = np.ascontiguousarray(constant).reshape(-1)
+            sources[number] = (np.ascontiguousarray(constant) if memory.on_host else constant).reshape(-1)
     own = plan.own()
     places, size = places_of([block for _, block in own])
-    arena = allocate(size)
-    for (value, block), place in zip(own, places, strict=True):
-        memory[value] = _flat(arena[place : place + aligned(block.size)], program.types[value])
-    memory.update((value, memory[number]) for value, number in plan.in_place.items())
-    return memory
-
-
-def _shown(array: Array) -> Array:
-    shown = array.view()
-    shown.flags.writeable = False
-    return shown
-
-
-def _flat(memory: Array, type_: TensorType) -> Array:
-    return memory[: type_.bytes].view(NUMPY_DTYPE[type_.dtype])
-
-
-def _seen(memory: Array, view: View) -> Array:
-    item = memory.dtype.itemsize
-    strides = tuple(item * stride for stride in view.strides)
-    array = np.ndarray(view.shape, memory.dtype, memory, item * view.offset, strides)
-    array.flags.writeable = memory.flags.writeable
-    return array
+    arena = memory.allocate(size)
+    for (value, _), place in zip(own, places, strict=True):
+        sources[value] = memory.typed(arena, place, program.types[value])
+    sources.update((value, sources[number]) for value, number in plan.in_place.items())
+    return sources

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -108,19 +109,25 @@ class StateHasher:
 
     def __init__(self, backend: str = "native", threads: int = 1) -> None:
         self._backend, self._threads = backend, threads
-        self._last: dict[str, tuple[Array, tuple[bytes, ...]]] = {}
+        self._last: dict[str, tuple[Any, tuple[bytes, ...]]] = {}
 
-    def commit(self, arrays: Mapping[str, Array]) -> StateCommitment:
-        """The commitment to a state in the order of the mapping. Its arrays must not change afterwards."""
-        self._last = {name: (array, self._chunks(name, array)) for name, array in arrays.items()}
-        slots = tuple(Slot(name, type_of(array), root_of(self._last[name][1])) for name, array in arrays.items())
-        return StateCommitment(slots, tuple(self._last[slot.name][1] for slot in slots))
+    def commit(self, arrays: Mapping[str, Any]) -> StateCommitment:
+        """The commitment to a state in the order of the mapping: NumPy arrays, or arrays of the backend's memory.
 
-    def _chunks(self, name: str, array: Array) -> tuple[bytes, ...]:
-        before = self._last.get(name)
-        if before is not None and before[0] is array:
-            return before[1]
-        return chunk_roots(array, self._backend, self._threads)
+        They must not change afterwards.
+        """
+        changed = [name for name, array in arrays.items() if self._last.get(name, (None,))[0] is not array]
+        roots = dict(zip(changed, self._chunk_roots([arrays[name] for name in changed]), strict=True))
+        kept = {name: (array, roots[name] if name in roots else self._last[name][1]) for name, array in arrays.items()}
+        self._last = kept
+        slots = tuple(Slot(name, type_of(array), root_of(kept[name][1])) for name, array in arrays.items())
+        return StateCommitment(slots, tuple(kept[slot.name][1] for slot in slots))
+
+    def _chunk_roots(self, arrays: list[Any]) -> list[tuple[bytes, ...]]:
+        many = load(self._backend).many_roots
+        if many is not None:
+            return [tuple(roots) for roots in many(arrays, CHUNK_LEAVES, threads=self._threads)]
+        return [chunk_roots(array, self._backend, self._threads) for array in arrays]
 
 
 def require_canonical(array: Array, what: str) -> Array:

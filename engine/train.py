@@ -17,7 +17,7 @@ from engine.job import JobFolder, next_state, open_job
 from engine.memory import estimate, require_fits
 from engine.outputs import OutputFiles
 from engine.replay import check
-from engine.resident import Resident
+from engine.resident import OnHost, Resident
 from engine.run import RunFolder, read_state, writing
 from engine.state import StateHasher
 from engine.store import Checkpoint
@@ -67,7 +67,7 @@ def train(
     if not 0 <= last <= job.job.steps or every < 1:
         wanted = f"0 to {job.job.steps} and 1 or more"
         raise ValueError(f"train: got until {last} and checkpoint_every {every}, want {wanted}")
-    require_fits(estimate(job, backend))
+    require_fits(estimate(job, backend), backend)
     with writing(run_folder, job) as run, closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
         return going.advance(last, every, stop, progress or (lambda _: None))
 
@@ -86,7 +86,8 @@ class _Run:
         self.hasher = StateHasher(backend, threads)
         self.resident = Resident(job.program, backend, threads)
         self.saved = max(run.checkpoints(), default=0)
-        self.state = read_state(job, run, self.saved, backend, self.resident.slots)
+        self.state: dict[str, Any] = read_state(job, run, self.saved, backend, self.resident.slots)
+        self.resident.load(self.state)
         self.state.update(self.resident.state)
         self.step = self.saved
         self.committed = frozenset(job.job.committed_steps)
@@ -120,7 +121,7 @@ class _Run:
         numbers = [metrics[output.name] for output in self.job.program.outputs_of("metric")]
         self.metrics.write(self.step, b"".join(number.tobytes() for number in numbers))
         self.state = next_state(self.job.program, self.state, self.resident.state)
-        self.outputs.write(self.state)
+        self.outputs.write(OnHost(self.state, self.resident.memory))
         self.step += 1
         return {name: number.item() for name, number in zip(self.run.metric_dtypes, numbers, strict=True)}
 
@@ -146,7 +147,8 @@ class _Run:
         self._sync()
         self.outputs.sync()
         state = self.hasher.commit(self.state)
-        self.run.store.write_checkpoint(Checkpoint(self.job.id, self.step, state.slots, state.chunks), self.state)
+        checkpoint = Checkpoint(self.job.id, self.step, state.slots, state.chunks)
+        self.run.store.write_checkpoint(checkpoint, OnHost(self.state, self.resident.memory))
         self.saved = self.step
 
     def _progress(self, numbers: dict[str, Any], root: bytes | None, rate: float) -> Progress:

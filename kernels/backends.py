@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 
@@ -12,6 +12,7 @@ import numpy as np
 from kernels import hashing, spec
 from kernels.group import Group
 from kernels.hashing import LEAF_SIZE, Data, as_bytes
+from kernels.memory import HostMemory, Memory
 from kernels.spec.operator import Array, Attributes
 from kernels.spec.rounding import INFINITY_BITS, maxima
 from kernels.types import CANONICAL_NAN, TensorType, type_of
@@ -28,10 +29,15 @@ class Backend:
     tree_root:     (array or bytes, threads=1) -> the root over 1 KiB leaves
     subtree_roots: (array or bytes, leaves per subtree, threads=1) -> their roots
     leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
+    memory:        where the values of a step are kept
+    many_roots:    (arrays of the memory, leaves per subtree, threads=1) -> per array, its subtree roots; together
+                   where that is faster than one by one
     compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
                    arrays where none are given; None where the backend runs one operator at a time
     prepare:       (op, operand types, attributes) -> a function of (inputs, threads, out=None) that does less per call
                    than run and writes to out where it is given; None where the backend has no such thing
+
+    compile_group and prepare work on arrays of the backend's memory, the others on NumPy arrays.
     """
 
     name: str
@@ -42,6 +48,8 @@ class Backend:
     leaf_hashes: Callable[..., bytes]
     compile_group: Callable[[Group], Callable[..., Sequence[Array]]] | None = None
     prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[..., Array]] | None = None
+    memory: Memory = field(default_factory=HostMemory)
+    many_roots: Callable[..., list[list[bytes]]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -136,7 +144,7 @@ def _load_triton() -> Backend:
     import_module("triton")  # before torch, whose import takes seconds
     triton = import_module("kernels.triton")
     triton.device()
-    return Backend("triton", triton.run, triton.maxima, *HASHES)
+    return Backend("triton", triton.run, triton.maxima, *HASHES, triton.compile_group, triton.prepare, triton.MEMORY)
 
 
 HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)

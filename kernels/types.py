@@ -55,12 +55,12 @@ class TensorType:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
-def type_of(array: np.ndarray) -> TensorType:
-    """The type of a NumPy array; a ValueError where its dtype is not one of the law."""
-    for name, dtype in NUMPY_DTYPE.items():
-        if array.dtype == dtype:
-            return TensorType(name, tuple(int(size) for size in array.shape))
-    raise ValueError(f"type: got an array of {array.dtype}, want one of {', '.join(DTYPES)}")
+def type_of(array: Any) -> TensorType:
+    """The type of a NumPy array or of a tensor of torch; a ValueError where its dtype is not one of the law."""
+    name = str(array.dtype).removeprefix("torch.")
+    if name not in NUMPY_DTYPE:
+        raise ValueError(f"type: got an array of {array.dtype}, want one of {', '.join(DTYPES)}")
+    return TensorType(name, tuple(int(size) for size in array.shape))
 
 
 class Fault(Exception):

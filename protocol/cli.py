@@ -291,7 +291,7 @@ def _measure(options: argparse.Namespace) -> int:
     from engine.memory import available, estimate, require_fits, size_text
 
     job = open_job(options.job, options.backend, options.threads)
-    memory = require_fits(estimate(job, options.backend))
+    memory = require_fits(estimate(job, options.backend), options.backend)
     costs = measure(job, job.start_state(options.backend), options.backend, options.threads)
     print(f"memory      {memory}; available {size_text(available())}")
     print(f"step        {costs.step_s:.6f} s")

@@ -13,9 +13,14 @@ import torch
 
 from kernels.spec.operator import Array, Attributes
 from kernels.triton import arrangement, conv, elementwise, indexing, matmul, random, reduction, scale
+from kernels.triton.group import compile_group
 from kernels.triton.launch import device, versions
+from kernels.triton.memory import DeviceMemory, plain, to_device
+from kernels.types import TensorType
 
-__all__ = ["OPERATORS", "device", "maxima", "run", "run_tensors", "versions"]
+__all__ = ["MEMORY", "OPERATORS", "compile_group", "device", "maxima", "prepare", "run", "run_tensors", "versions"]
+
+MEMORY = DeviceMemory()
 
 OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
     **arrangement.OPERATORS,
@@ -27,6 +32,10 @@ OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
     **indexing.OPERATORS,
     "random_bits": random.random_bits,
 }
+
+
+# These write their result where they are told to; what others give is copied there.
+WRITES_IN_PLACE = frozenset({"matmul"})
 
 
 def run_tensors(op: str, inputs: Sequence[torch.Tensor], attributes: Attributes) -> torch.Tensor:
@@ -42,16 +51,27 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
     return run_tensors(op, [to_device(x) for x in inputs], attributes).cpu().numpy()
 
 
+def prepare(
+    op: str, types: Sequence[TensorType], attributes: Attributes
+) -> Callable[[Sequence[torch.Tensor], int, torch.Tensor | None], torch.Tensor]:
+    """A function of (tensors, threads, out=None) that gives the operator's value, in `out` where it is given."""
+    attributes = dict(attributes)
+
+    def run(inputs: Sequence[torch.Tensor], threads: int, out: torch.Tensor | None = None) -> torch.Tensor:
+        if out is not None and op in WRITES_IN_PLACE:
+            return run_tensors(op, inputs, {**attributes, "out": out})
+        result = run_tensors(op, inputs, attributes)
+        if out is None:
+            return result
+        plain(out).copy_(plain(result))
+        return out
+
+    return run
+
+
 def maxima(x: Array, axes: tuple[int, ...], threads: int = 1) -> Array:
     """The largest |x| over the axes, which are removed, as uint32 bit patterns; an empty group gives 0."""
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     shape = tuple(x.shape[axis] for axis in kept)
     rows = to_device(x).permute(*kept, *axes).reshape(1, int(np.prod(shape)), -1 if x.size else 0)
     return scale.maxima(rows).cpu().numpy().view(np.uint32).reshape(shape)
-
-
-def to_device(x: Array) -> torch.Tensor:
-    """The array's values on the device, with its strides where it is there already."""
-    x = np.asarray(x)
-    viewable = x.flags.writeable and all(stride >= 0 for stride in x.strides)  # torch refuses and warns otherwise
-    return torch.from_numpy(x if viewable else x.copy()).to(device())

@@ -15,8 +15,9 @@ import triton.language as tl
 
 from kernels.triton import functions
 from kernels.triton.coefficients import INV_PI_BITS
+from kernels.triton.faults import require
 from kernels.triton.launch import OPTIONS
-from kernels.types import CANONICAL_NAN, Fault
+from kernels.types import CANONICAL_NAN
 
 BLOCK = 1024
 UNARY: tuple[str, ...] = ("neg", "abs", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p")
@@ -163,9 +164,9 @@ def to_uint32(x: torch.Tensor) -> torch.Tensor:
 
 def divided(x: torch.Tensor, y: torch.Tensor, op: str) -> torch.Tensor:
     """The quotient rounded down, or the remainder with y's sign; a zero in y is a fault."""
-    zeros = (y.reshape(-1) == 0).nonzero()
-    if zeros.numel():
-        raise Fault(op, int(zeros[0]), "division by zero")
+    zero = y == 0
+    if not require(op, zero, lambda _: "division by zero"):
+        y = torch.where(zero, 1, y)
     overflow = y == -1  # the least integer has no negative: the hardware traps, the law wraps
     divisor = torch.where(overflow, 1, y)
     quotient = torch.where(overflow, torch.neg(x), torch.div(x, divisor, rounding_mode="floor"))

@@ -11,6 +11,7 @@ import torch
 
 from kernels.spec.window import places_of
 from kernels.triton.elementwise import binary, wrapped
+from kernels.triton.faults import require
 from kernels.triton.reduction import FRACTION_BITS, order_key, quantised, rounded
 from kernels.triton.scale import maxima
 from kernels.types import Fault
@@ -18,25 +19,26 @@ from kernels.types import Fault
 Pair = Sequence[int]
 
 
-def check_index(op: str, index: torch.Tensor, size: int) -> None:
-    """A fault at the lowest element whose index is outside [0, size)."""
-    flat = index.reshape(-1)
-    outside = ((flat < 0) | (flat >= size)).nonzero()
-    if outside.numel():
-        element = int(outside[0])
-        raise Fault(op, element, f"index {int(flat[element])} is outside [0, {size})")
+def checked(op: str, index: torch.Tensor, size: int) -> torch.Tensor:
+    """The index; a fault at the lowest element that is outside [0, size)."""
+    if size == 0 and index.numel():
+        raise Fault(op, 0, "index into nothing")
+    outside = (index < 0) | (index >= size)
+    if require(op, outside, lambda i: f"index {int(index.reshape(-1)[i])} is outside [0, {size})"):
+        return index
+    return torch.where(outside, 0, index)
 
 
 def take_rows(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """The rows of a table at the given indices."""
-    check_index("take_rows", ids, table.shape[0])
-    return wrapped(lambda t: t[ids])(table)
+    safe = checked("take_rows", ids, table.shape[0])
+    return wrapped(lambda t: t[safe])(table)
 
 
 def gather(x: torch.Tensor, index: torch.Tensor, axis: int) -> torch.Tensor:
     """The elements of x at the given indices along axis."""
-    check_index("gather", index, x.shape[axis])
-    return wrapped(lambda t: torch.gather(t, axis, index))(x)
+    safe = checked("gather", index, x.shape[axis])
+    return wrapped(lambda t: torch.gather(t, axis, safe))(x)
 
 
 def added(
@@ -53,8 +55,7 @@ def added(
 
 def add_rows(base: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """The base plus, at each row, the sum of the rows that have its index."""
-    check_index("add_rows", ids, base.shape[0])
-    flat = ids.reshape(-1)
+    flat = checked("add_rows", ids, base.shape[0]).reshape(-1)
 
     def scatter(total: torch.Tensor, integers: torch.Tensor) -> None:
         total.index_add_(0, flat, integers.reshape(flat.shape[0], *base.shape[1:]))
@@ -64,8 +65,8 @@ def add_rows(base: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> torch
 
 def scatter_add(base: torch.Tensor, index: torch.Tensor, source: torch.Tensor, axis: int) -> torch.Tensor:
     """The base plus, at each element, the sum of the source elements whose index along axis is its own."""
-    check_index("scatter_add", index, base.shape[axis])
-    return added(base, source, source.shape[axis], lambda total, q: total.scatter_add_(axis, index, q))
+    safe = checked("scatter_add", index, base.shape[axis])
+    return added(base, source, source.shape[axis], lambda total, q: total.scatter_add_(axis, safe, q))
 
 
 def argsort(x: torch.Tensor, axis: int, descending: bool) -> torch.Tensor:

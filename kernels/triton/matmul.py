@@ -164,24 +164,29 @@ def finish_kernel(
     write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX, BITS)
 
 
-def matmul(a: torch.Tensor, b: torch.Tensor, width: str, tiling: Tiling | None = None) -> torch.Tensor:
+def matmul(
+    a: torch.Tensor, b: torch.Tensor, width: str, tiling: Tiling | None = None, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """The product of two matrices, exact in integers and rounded once.
 
     a:       [..., M, K] float32, any strides
     b:       [..., K, N] float32, any strides
     tiling:  how it is cut; None for the one that measured fastest on this device
+    out:     [..., M, N] float32, contiguous: where the result is written; None for new memory
     returns: [..., M, N] float32
     """
     M, K, N = *a.shape[-2:], b.shape[-1]
     shape = (*a.shape[:-2], M, N)
+    out = torch.empty(shape, dtype=torch.float32, device=a.device) if out is None else out
     if K == 0 or 0 in shape:
-        return torch.zeros(shape, dtype=torch.float32, device=a.device)
+        return out.zero_()
     rows, columns = a.reshape(-1, M, K), b.reshape(-1, K, N).transpose(1, 2)
     limit = qmax(width, K)
     highest_a, highest_b = maxima(rows), maxima(columns)
     operands = (digits(rows, highest_a, DIGITS[width], limit), digits(columns, highest_b, DIGITS[width], limit))
     tiling = tiling or fastest(width, operands, highest_a, highest_b, limit)
-    return product(width, operands, highest_a, highest_b, limit, tiling).reshape(shape)
+    product(width, operands, highest_a, highest_b, limit, tiling, out.view(-1, M, N))
+    return out
 
 
 def span(terms: int, width: str, tiling: Tiling) -> int:
@@ -197,12 +202,13 @@ def product(
     highest_b: torch.Tensor,
     limit: int,
     tiling: Tiling,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The product of digits, [B, D, M, P] and [B, D, N, P] int8, as [B, M, N] float32."""
     a, b = operands
     B, _, M, P = a.shape
     N = b.shape[2]
-    out = torch.empty((B, M, N), dtype=torch.float32, device=a.device)
+    out = torch.empty((B, M, N), dtype=torch.float32, device=a.device) if out is None else out
     terms = span(P, width, tiling)
     programs = triton.cdiv(P, terms)
     sums = torch.zeros((B, M, N), dtype=torch.int64, device=a.device) if programs > 1 else out

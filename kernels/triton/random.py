@@ -10,7 +10,8 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.spec.random import KEY_STEPS, MULTIPLIERS, ROUNDS, check_position, key_of
+from kernels.spec.random import KEY_STEPS, MULTIPLIERS, ROUNDS, WORD
+from kernels.triton.faults import require
 from kernels.triton.launch import OPTIONS
 
 M0, M1, W0, W1 = (tl.constexpr(word) for word in (*MULTIPLIERS, *KEY_STEPS))
@@ -41,11 +42,15 @@ def random_bits(
     seed: torch.Tensor, step: torch.Tensor, micro_batch: torch.Tensor, site: int, shape: Sequence[int]
 ) -> torch.Tensor:
     """32 random bits per element, from its position, the call site, the micro-batch, the step and the seed."""
-    check_position(int(step), int(micro_batch))
-    words = [int(micro_batch) << 16, site, int(step), *key_of(int(seed))]
+    wrong = (step < 0) | (step >= WORD) | (micro_batch < 0) | (micro_batch >= 2**16)
+    if not require("random_bits", wrong, lambda _: f"step {int(step)} or micro-batch {int(micro_batch)} is too large"):
+        micro_batch, step = micro_batch & 0xFFFF, step & 0xFFFFFFFF
+    words = torch.stack(
+        [micro_batch << 16, torch.full_like(step, site), step, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF]
+    )
     n = prod(shape)
     out = torch.empty(list(shape), dtype=torch.int32, device=seed.device)
     if n:
         grid = (triton.cdiv(triton.cdiv(n, 4), BLOCK),)
-        philox_kernel[grid](out, torch.tensor(words, device=seed.device), n, B=BLOCK, **OPTIONS)
+        philox_kernel[grid](out, words, n, B=BLOCK, **OPTIONS)
     return out.view(torch.uint32)

@@ -25,7 +25,7 @@ LOWEST, HIGHEST = -(2**63), 2**63 - 1
 def sum_scale(maximum, BITS: tl.constexpr):
     """s = BITS - e for max = f * 2^e, 1/2 <= f < 1; BITS where the maximum is zero or not finite."""
     value, usable = largest(maximum)
-    return BITS - tl.where(usable, exponent(value), 0)
+    return -tl.where(usable, exponent(value), 0) + BITS
 
 
 @triton.jit
