@@ -144,7 +144,8 @@ def _load_triton() -> Backend:
     import_module("triton")  # before torch, whose import takes seconds
     triton = import_module("kernels.triton")
     triton.device()
-    return Backend("triton", triton.run, triton.maxima, *HASHES, triton.compile_group, triton.prepare, triton.MEMORY)
+    functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.many_roots)
+    return Backend("triton", triton.run, triton.maxima, *HASHES, *functions)
 
 
 HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)

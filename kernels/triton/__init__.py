@@ -14,11 +14,23 @@ import torch
 from kernels.spec.operator import Array, Attributes
 from kernels.triton import arrangement, conv, elementwise, indexing, matmul, random, reduction, scale
 from kernels.triton.group import compile_group
+from kernels.triton.hashing import many_roots
 from kernels.triton.launch import device, versions
 from kernels.triton.memory import DeviceMemory, plain, to_device
 from kernels.types import TensorType
 
-__all__ = ["MEMORY", "OPERATORS", "compile_group", "device", "maxima", "prepare", "run", "run_tensors", "versions"]
+__all__ = [
+    "MEMORY",
+    "OPERATORS",
+    "compile_group",
+    "device",
+    "many_roots",
+    "maxima",
+    "prepare",
+    "run",
+    "run_tensors",
+    "versions",
+]
 
 MEMORY = DeviceMemory()
 

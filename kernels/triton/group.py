@@ -1,4 +1,4 @@
-"""A group of operators (kernels/group.py) as one Triton kernel, written for it: one pass over memory where rows are short.
+"""A group of operators (kernels/group.py) as one Triton kernel, written for it: one pass where rows are short.
 
 A kernel's text depends on the group and on the strides of its inputs, so equal layers share one. Every member rounds by
 itself, as its operator does alone, so no block size and no number of passes can change a bit.

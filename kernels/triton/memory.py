@@ -83,10 +83,10 @@ class DeviceMemory:
                 terms, places = shapes[1][0] // groups * taps, prod(attributes["size"])
                 return N * groups * conv_bytes(places, shapes[1][1], terms, attributes["width"])
             case "conv_grad_weight":
-                N, O, P, Q = shapes[0]
+                N, K, P, Q = shapes[0]
                 groups = attributes["groups"]
                 rows = shapes[1][1] // groups * prod(attributes["size"])
-                return groups * conv_bytes(rows, O // groups, N * P * Q, attributes["width"])
+                return groups * conv_bytes(rows, K // groups, N * P * Q, attributes["width"])
         # Keys, integer sums and masks of 8 bytes an element: of the operands, and of an int64 total where one is added.
         return 0 if op in FREE else 24 * max((type_.size for type_ in types), default=0) + ALLOCATION
 
@@ -103,4 +103,3 @@ def product_bytes(M: int, N: int, K: int, width: str) -> int:
 def conv_bytes(M: int, N: int, K: int, width: str) -> int:
     """Patches in float32, then what the product of them takes."""
     return 4 * (M + N) * K + product_bytes(M, N, K, width)
-

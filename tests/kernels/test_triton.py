@@ -29,9 +29,9 @@ needs_gpu = pytest.mark.skipif(
 )
 
 
-def run(file: str, interpret: str) -> subprocess.CompletedProcess[str]:
+def run(file: str, interpret: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The tests of a file in a process of their own: Triton reads TRITON_INTERPRET once, when a kernel is defined."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / file)]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / file), *arguments]
     environment = {**os.environ, "TRITON_INTERPRET": interpret, "TRITON_DEFAULT_FP_FUSION": "0"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -44,8 +44,25 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
 
 
 @needs_triton
-def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic() -> None:
-    finished = run("triton_compiled.py", "0")
+@needs_interpreter
+@pytest.mark.parametrize("file", ["triton_groups.py", "triton_state.py"])
+def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
+    finished = run(file, "1")
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+
+
+@needs_triton
+@needs_interpreter
+@pytest.mark.long
+def test_the_examples_have_the_roots_of_native() -> None:
+    finished = run("triton_state.py", "1", "-m", "long")
+    assert finished.returncode == 0 and "2 passed" in finished.stdout, finished.stdout[-4000:]
+
+
+@needs_triton
+@pytest.mark.parametrize("file", ["triton_compiled.py", "triton_compiled_groups.py"])
+def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic(file: str) -> None:
+    finished = run(file, "0")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
 
 

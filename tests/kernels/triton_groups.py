@@ -10,15 +10,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
-from random_programs import Writer, random_inputs, random_program, softmax  # noqa: E402  (from the engine's tests)
+from random_programs import Writer, random_inputs, random_program, softmax
 
-from engine import fusion  # noqa: E402
-from engine.program import Program  # noqa: E402
-from kernels import backends, conformance, spec  # noqa: E402
-from kernels.group import Group, Register, Step  # noqa: E402
-from kernels.triton import MEMORY  # noqa: E402
-from kernels.triton.group import compile_group  # noqa: E402
-from kernels.types import TensorType, type_of  # noqa: E402
+from engine import fusion
+from engine.program import Program
+from kernels import backends, conformance, spec
+from kernels.group import Group, Register, Step
+from kernels.triton import MEMORY
+from kernels.triton.group import compile_group
+from kernels.types import TensorType, type_of
 
 BLOCKS = {"whole rows": (2**16, 2**16), "passes": (32, 4), "many programs": (64, 64)}
 ALONE = [
