@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from plain_torch import job_of
+from bench.plain_torch import job_of
 from torch import Tensor, nn
 
 from engine.program import Constant, Node, Program

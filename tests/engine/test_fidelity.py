@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plain_torch import batches_of, run_program, run_torch
+from bench.plain_torch import batches_of, run_program, run_torch
 
 import examples
 from engine.trace import trace

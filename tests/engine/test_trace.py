@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_torch import BACKEND, batches_of, job_of, require_equal, run_program
+from bench.plain_torch import BACKEND, batches_of, job_of, require_equal, run_program
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from plain_torch import job_of, require_equal
+from bench.plain_torch import job_of, require_equal
 from torch import Tensor, nn
 
 transformers: Any = pytest.importorskip("transformers", reason="a machine with `transformers` runs this")

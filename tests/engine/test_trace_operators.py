@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_torch import job_of, require_equal
+from bench.plain_torch import job_of, require_equal
 from torch import Tensor, nn
 
 from engine.tracing.capture import capture

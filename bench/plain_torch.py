@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.data import dataset_of
 from engine.execute import Executor
+from engine.resident import Resident
 from engine.trace import TracedJob, trace
 from engine.tracing.job_file import JobFile, read
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
@@ -53,6 +54,17 @@ def run_program(job: TracedJob, backend: str = BACKEND) -> tuple[list[dict[str, 
         state = {name: outputs[name] for name in state}
         metrics.append({value.name: outputs[value.name] for value in job.program.outputs_of("metric")})
     return metrics, state
+
+
+def run_resident(job: TracedJob, backend: str = BACKEND) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """The same on a state that stays in its memory, as a run trains."""
+    resident, metrics = Resident(job.program, backend), []
+    resident.load(job.start_state)
+    for step, batch in enumerate(batches_of(job)):
+        numbers = {name: values[step].reshape(()) for name, values in job.schedule.items()}
+        counters = {"step": np.array(step, np.int64), "seed": np.array(job.seed, np.int64)}
+        metrics.append(resident.step({**batch, **numbers, **counters}))
+    return metrics, resident.state
 
 
 def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, float]], torch.nn.Module]:
