@@ -19,7 +19,7 @@ class Results:
     """Measurements by name, each with its commit and its seconds."""
 
     def __init__(self, path: Path = PATH) -> None:
-        self.path = path
+        self.path, self.commit = path, machine.commit()
         self.rows: dict[str, dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else {}
 
     def measure(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ class Results:
             print(f"{name} ...", file=sys.stderr, flush=True)
             start = perf_counter()
             row = work()
-            self.rows[name] = {"commit": machine.commit(), "seconds": round(perf_counter() - start, 1), **row}
+            self.rows[name] = {"commit": self.commit, "seconds": round(perf_counter() - start, 1), **row}
             write_json({"machine": machine.describe(), "rows": self.rows}, self.path)
             print(f"{name}: {self.rows[name]['seconds']} s", file=sys.stderr, flush=True)
         return self.rows[name]
