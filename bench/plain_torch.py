@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from kernels.backends import available
 
 Array = np.ndarray
 Batch = dict[str, Array]
+Watch = Callable[[torch.nn.Module], None]
 BACKEND = available()[0]
 torch.set_num_threads(1)
 
@@ -67,9 +69,16 @@ def run_resident(job: TracedJob, backend: str = BACKEND) -> tuple[list[dict[str,
     return metrics, resident.state
 
 
-def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, float]], torch.nn.Module]:
-    """The metrics of every step and the trained model: backward, clip_grad_norm_, optimizer.step, eager."""
+def run_torch(
+    job: JobFile, batches: Sequence[Batch], dtype: torch.dtype = torch.float32, watch: Watch | None = None
+) -> tuple[list[dict[str, float]], torch.nn.Module]:
+    """The metrics of every step and the trained model: backward, clip_grad_norm_, optimizer.step, eager.
+
+    dtype: of parameters, buffers, batches and what torch creates
+    watch: sees the model of each step with its gradients, before they are clipped
+    """
     model, optimizer = copy.deepcopy((job.model, job.optimizer))
+    model.to(dtype)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     metrics = []
     for step, batch in enumerate(batches):
@@ -77,8 +86,11 @@ def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, fl
             rate = job.learning_rate(step) if job.learning_rate else group["lr"]
             group["lr"] = rate[number] if isinstance(rate, Sequence) else rate
         optimizer.zero_grad()
-        found = [_backward(job, model, batch, step, number) for number in range(job.micro_batches)]
+        with _creating(dtype):
+            found = [_backward(job, model, batch, step, number) for number in range(job.micro_batches)]
         metrics.append({name: sum(part[name] for part in found) / len(found) for name in found[0]})
+        if watch is not None:
+            watch(model)
         if job.clip_value is not None:
             torch.nn.utils.clip_grad_value_(parameters, job.clip_value)
         if job.clip_norm is not None:
@@ -87,9 +99,21 @@ def run_torch(job: JobFile, batches: Sequence[Batch]) -> tuple[list[dict[str, fl
     return metrics, model
 
 
+@contextmanager
+def _creating(dtype: torch.dtype) -> Iterator[None]:
+    """What a model creates without a dtype has this one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _backward(job: JobFile, model: torch.nn.Module, batch: Batch, step: int, number: int) -> dict[str, float]:
     rows = job.batch_size // job.micro_batches
     part = {n: torch.from_numpy(a[number * rows : (number + 1) * rows].copy()) for n, a in batch.items()}
+    part = {n: t.to(torch.get_default_dtype()) if t.is_floating_point() else t for n, t in part.items()}
     mode = ExplicitRandomness(torch.tensor([job.seed, step, number]))
     with sdpa_kernel(SDPBackend.MATH), recomputation_sees_the_same(mode), mode:
         result = job.loss(model, part)

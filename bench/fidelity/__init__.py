@@ -1,1 +1,1 @@
-"""How close training by the program is to training by torch in float32: `python -m bench.fidelity` writes docs/fidelity.md."""
+"""How close training by the program is to float32 torch: `python -m bench.fidelity` writes docs/fidelity.md."""

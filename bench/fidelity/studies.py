@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def characters() -> Array:
 def words() -> Array:
     """The same text in 4096 tokens: its words, and its most frequent pairs of words."""
     text = TOKEN.findall((EXAMPLES / "data" / "python_library.txt").read_text())
-    pairs = Counter(zip(text, text[1:], strict=False)).most_common(VOCABULARY - len(set(text)))
+    pairs = Counter(pairwise(text)).most_common(VOCABULARY - len(set(text)))
     joined, kept = {pair for pair, _ in pairs}, list[str]()
     place = 0
     while place < len(text):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from bench.plain_torch import job_of
 from torch import Tensor, nn
 
+from bench.plain_torch import job_of
 from engine.program import Constant, Node, Program
 from engine.trace import trace
 from kernels import spec

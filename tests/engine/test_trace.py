@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bench.plain_torch import BACKEND, batches_of, job_of, require_equal, run_program
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import examples
+from bench.plain_torch import BACKEND, batches_of, job_of, require_equal, run_program
 from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.program import Program
 from engine.trace import TraceError, trace, trace_job

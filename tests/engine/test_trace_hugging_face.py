@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.plain_torch import job_of, require_equal
 from torch import Tensor, nn
+
+from bench.plain_torch import job_of, require_equal
 
 transformers: Any = pytest.importorskip("transformers", reason="a machine with `transformers` runs this")
 TOKENS = np.random.default_rng(0).integers(0, 32, (8, 8))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bench.plain_torch import job_of, require_equal
 from torch import Tensor, nn
 
+from bench.plain_torch import job_of, require_equal
 from engine.tracing.capture import capture
 from engine.tracing.lowering import RULES
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bench.plain_torch import job_of, require_equal, run_program
 from torch import Tensor, nn
 
+from bench.plain_torch import job_of, require_equal, run_program
 from engine.trace import TraceError, trace
 
 RNG = np.random.default_rng(0)
