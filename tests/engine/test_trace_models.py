@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from bench.models.families import FAMILIES, images, text
 from bench.plain_torch import job_of, require_equal
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
 
 
