@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kernels.exact.functions import BITS as FUNCTIONS
 from protocol.referee import float32, integers
 from protocol.referee.float32 import INFINITY, MAGNITUDE, SIGN, is_nan
+from protocol.referee.functions import FUNCTIONS
 from protocol.referee.integers import BITS, signed, wrapped
 
 ROUNDINGS = ("floor", "ceil", "trunc", "round")
@@ -20,8 +20,7 @@ FLOATS: dict[str, Callable[..., int]] = {
     "div": float32.div,
     "neg": float32.neg,
     "abs": lambda x: x & MAGNITUDE,
-    **{name: function for name, function in FUNCTIONS.items() if name != "sqrt"},
-    "sqrt": float32.sqrt,
+    **FUNCTIONS,
 }
 INTEGERS: dict[str, Callable[..., int]] = {
     "add": lambda dtype, x, y: wrapped(dtype, x + y),

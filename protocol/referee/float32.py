@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from math import isqrt
-
-from kernels.exact.fixed_point import INFINITY, NAN, SIGN, nearest
-
+SIGN, INFINITY, NAN = 0x80000000, 0x7F800000, 0x7FC00000
 MAGNITUDE = SIGN - 1
 GUARD = 26  # quotient bits beyond the 24 of a significand, so that a remainder is a last bit
+ROOT_STEPS = 12
+FAR = 80  # a summand that lies so many bits below the other is no more than a last bit of it
+
+
+def nearest(n: int, e: int) -> int:
+    """The bits of the float32 nearest to n * 2^e, ties to even; 0 for n <= 0, infinity beyond the largest."""
+    if n <= 0:
+        return 0
+    quantum = max(n.bit_length() + e - 24, -149)
+    if quantum + 149 > 254:
+        return INFINITY
+    drop = quantum - e
+    if drop > n.bit_length():
+        return 0
+    kept = n << -drop if drop <= 0 else nearest_integer(n, drop)
+    return min((quantum + 149 << 23) + kept, INFINITY)  # the leading bit of a normal `kept` adds 1 to the exponent
 
 
 def nearest_integer(m: int, drop: int) -> int:
@@ -53,8 +66,12 @@ def add(x: int, y: int) -> int:
     if is_infinite(x) or is_infinite(y):
         return _add_infinite(x, y)
     (m, e), (n, f) = value_of(x), value_of(y)
-    low = min(e, f)
-    total = (m << e - low) + (n << f - low)
+    if e < f:
+        m, e, n, f = n, f, m, e
+    if e - f > FAR:  # m has its leading bit, so any n that is not 0 decides no more than which way a tie goes
+        n, f = (n > 0) - (n < 0), e - FAR
+    low = f
+    total = (m << e - low) + n
     if total == 0:
         return x & y if is_zero(x) and is_zero(y) else 0
     return nearest(abs(total), low) | (SIGN if total < 0 else 0)
@@ -97,6 +114,17 @@ def div(x: int, y: int) -> int:
     return nearest(2 * quotient + (rest != 0), e - f - 25 - GUARD) | sign
 
 
+def square_root(n: int) -> int:
+    """The largest integer whose square is at most n, for n < 2^255, by Newton's method from above."""
+    root = 1 << (n.bit_length() + 1) // 2
+    for _ in range(ROOT_STEPS):
+        better = root + n // root >> 1
+        if better >= root:
+            break
+        root = better
+    return root
+
+
 def sqrt(x: int) -> int:
     """The square root, rounded once."""
     if is_nan(x) or (x & SIGN and not is_zero(x)):
@@ -105,7 +133,7 @@ def sqrt(x: int) -> int:
         return x
     m, e = value_of(x)
     square = m << 80 + e % 2
-    root = isqrt(square)
+    root = square_root(square)
     return nearest(2 * root + (root * root != square), e // 2 - 41)
 
 

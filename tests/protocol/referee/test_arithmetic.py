@@ -16,7 +16,7 @@ from protocol.referee.integers import wrapped
 from protocol.referee.random import random_word, sample_at
 from protocol.referee.rounding import product_scale, quantise, scatter_scale, store, sum_scale
 
-FAST = [name for name in ("native", "portable") if name in available()]
+BACKENDS = [name for name in ("native", "portable", "spec") if name in available()]
 SAMPLE, LONG = 300, 20_000
 DTYPES = ("float32", "int64", "int32", "uint32", "bool")
 SPECIAL = (0, 0x80000000, 1, 0x80000001, 0x7FFFFF, 0x800000, 0x3F800000, 0xBF800000, 0x7F7FFFFF, 0x7F800000)
@@ -71,7 +71,7 @@ def same_on(op: str, dtype: str, count: int) -> None:
     for target in DTYPES if op == "cast" else ("",):
         attributes = {"dtype": target} if target else {}
         got = [elementwise.value(op, dtype, pair, attributes) for pair in zip(*map(ints, operands), strict=True)]
-        for backend in FAST:
+        for backend in BACKENDS:
             assert got == ints(load(backend).run(op, operands, attributes)), (backend, target)
 
 
