@@ -86,6 +86,56 @@ def test_every_elementwise_operator_equals_the_backends_on_many(op: str, dtype: 
     same_on(op, dtype, LONG)
 
 
+def halfway(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs at a tie, or one unit beside it: summands half a unit apart, odd products of 25 bits, subnormal results."""
+    chance = np.random.default_rng(seed)
+    kind, beside = chance.integers(0, 4, count), chance.integers(-1, 2, count)
+    sign = chance.integers(0, 2, (2, count), dtype=np.int64) << 31
+    field, fraction = chance.integers(1, 255, count), chance.integers(0, 2**23, count)
+    x = field << 23 | fraction
+    far = np.maximum(field - 24, 1) << 23  # half a unit of x, where it is not subnormal
+    odd = np.clip(field, 60, 190) << 23 | chance.integers(0, 2**12, count) << 11 | 1 << 10
+    other = 127 << 23 | chance.integers(0, 2**11, count) << 12 | 1 << 11
+    small = (
+        np.maximum(103 + 23 - field, 0) << 23 | chance.integers(0, 8, count) << 20
+    )  # x * y is about 2^-149 to 2^-126
+    raised = np.clip(field + 127, 128, 254) << 23 | chance.integers(0, 4, count) << 21  # so is x / y
+    one = np.choose(kind, (x, odd, x, np.clip(field, 1, 120) << 23 | fraction & 0x700000))
+    two = np.choose(kind, (far, other, small, raised)) + beside
+    words = [(np.maximum(w, 0) | s).astype(np.uint32) for w, s in zip((one, two), sign, strict=True)]
+    return words[0].view(np.float32), words[1].view(np.float32)
+
+
+def same_at_ties(count: int) -> None:
+    x, y = halfway(count, 11)
+    for op in ("add", "sub", "mul", "div", "eq", "lt", "le", "maximum", "minimum", "sqrt", *elementwise.ROUNDINGS):
+        operands = [x] if op in ONE_OPERAND else [x, y]
+        got = [elementwise.value(op, "float32", pair, {}) for pair in zip(*map(ints, operands), strict=True)]
+        for backend in BACKENDS:
+            assert got == ints(load(backend).run(op, operands, {})), (op, backend)
+    whole = np.random.default_rng(5).integers(-(2**62), 2**62, count) >> np.random.default_rng(6).integers(0, 62, count)
+    half = np.ldexp(whole.astype(np.float32), np.random.default_rng(7).integers(-3, 1, count)).astype(np.float32)
+    for op in elementwise.ROUNDINGS:
+        got = [elementwise.value(op, "float32", [bits], {}) for bits in ints(half)]
+        for backend in BACKENDS:
+            assert got == ints(load(backend).run(op, [half], {})), (op, backend)
+    tie = (np.abs(whole) | 1) % 2**24 * 2 + 1 << np.random.default_rng(8).integers(
+        0, 38, count
+    )  # odd, of up to 25 bits
+    got = [elementwise.value("cast", "int64", [bits], {"dtype": "float32"}) for bits in ints(tie)]
+    for backend in BACKENDS:
+        assert got == ints(load(backend).run("cast", [tie], {"dtype": "float32"})), backend
+
+
+def test_ties_are_rounded_to_even_as_by_the_backends() -> None:
+    same_at_ties(1000)
+
+
+@pytest.mark.long
+def test_ties_are_rounded_to_even_as_by_the_backends_on_many() -> None:
+    same_at_ties(LONG)
+
+
 def test_every_elementwise_operator_of_the_law_is_there() -> None:
     of_law = {name for name, operator in OPERATORS.items() if operator.family == "elementwise"}
     assert of_law == set(elementwise.OPERATORS)
