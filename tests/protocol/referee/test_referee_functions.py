@@ -6,15 +6,18 @@ import ast
 import random
 from pathlib import Path
 
+import gmpy2
 import pytest
 
 import protocol.referee
 from kernels.exact.functions import BITS as EXACT
-from protocol.referee import elementwise
+from protocol.referee import elementwise, functions_exp, functions_log, functions_trig
+from protocol.referee.fixed_point import ERROR, FRACTION, Number
 from protocol.referee.functions import FUNCTIONS
 from protocol.referee.integers import BITS, wrapped
 from protocol.referee.random import random_word, sample_at
 from protocol.referee.rounding import product_scale, quantise, scatter_scale, store, sum_scale
+from tests.kernels.mpfr import value
 from tests.protocol.referee.test_arithmetic import CASES, ONE_OPERAND, ints, patterns
 from tests.protocol.referee.word import Overflow, Word
 
@@ -73,6 +76,39 @@ def test_a_second_way_gives_the_definition(name: str) -> None:
 def test_a_second_way_gives_the_definition_on_many(name: str) -> None:
     for x in inputs(name, LONG) + CORNERS:
         assert FUNCTIONS[name](x) == EXACT[name](x), hex(x)
+
+
+def worst_error(name: str, patterns: list[int], monkeypatch: pytest.MonkeyPatch) -> float:
+    """How far the enclosed numbers lie from the function's values by MPFR, in units that ERROR counts."""
+    enclosed: list[tuple[int, int, int]] = []
+
+    def rounded(n: int, e: int) -> int:
+        enclosed.append((abs(n), e, 1))
+        return 0
+
+    def times(x: Number, ratio: int) -> int:
+        enclosed.append((x.m * ratio, x.e - FRACTION, x.m))
+        return 0
+
+    for module in (functions_exp, functions_log, functions_trig):
+        monkeypatch.setattr(module, "rounded", rounded)
+        if hasattr(module, "times"):
+            monkeypatch.setattr(module, "times", times)
+    worst = 0.0
+    for x in patterns:
+        enclosed.clear()
+        FUNCTIONS[name](x)
+        exact = value(name, x) if enclosed else None
+        for n, e, unit in enclosed:
+            with gmpy2.context(precision=500, emin=-(10**9), emax=10**9):
+                worst = max(worst, float(abs(abs(exact) * gmpy2.exp2(gmpy2.mpz(-e)) - n) / unit))
+    return worst
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("sqrt", "rsqrt")])
+def test_every_error_is_a_small_part_of_its_bound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = inputs(name, SAMPLE) + CORNERS[::3] + [x for x, _ in hard_cases(name)]
+    assert 1 < worst_error(name, patterns, monkeypatch) < ERROR // 16
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
