@@ -75,7 +75,7 @@ def key(kind: str, dtype: str, bits: int) -> int:
     if dtype != "float32":
         return -signed(dtype, bits) if kind == "amin" else signed(dtype, bits)
     if is_nan(bits):
-        return INFINITY + 1
+        return INFINITY + 2  # in amin an infinity is INFINITY + 1
     magnitude = bits & MAGNITUDE
     if kind in ("amax", "amin"):
         place = -magnitude - 1 if bits & SIGN else magnitude

@@ -68,6 +68,9 @@ def same_on(op: str, dtype: str, count: int) -> None:
         operands[1][: count // 8] = operands[0][: count // 8]  # equal operands, and opposite ones
     if op in ("floor_divide", "remainder"):
         operands[1][operands[1] == 0] = 3
+    if dtype == "float32" and len(operands) == 2:
+        pairs = np.array([(x, y) for x in SPECIAL for y in SPECIAL], np.uint32).view(np.float32)
+        operands = [np.concatenate([x, of_pairs]) for x, of_pairs in zip(operands, pairs.T, strict=True)]
     for target in DTYPES if op == "cast" else ("",):
         attributes = {"dtype": target} if target else {}
         got = [elementwise.value(op, dtype, pair, attributes) for pair in zip(*map(ints, operands), strict=True)]
@@ -141,6 +144,13 @@ def test_every_elementwise_operator_of_the_law_is_there() -> None:
     assert of_law == set(elementwise.OPERATORS)
 
 
+def test_a_nan_wins_over_every_special_value() -> None:
+    for op in ("maximum", "minimum"):
+        for bits in SPECIAL:
+            for pair in ((bits, 0x7FC00000), (0x7FC00000, bits)):
+                assert elementwise.value(op, "float32", pair, {}) == 0x7FC00000, (op, hex(bits))
+
+
 def test_an_integer_divided_by_zero_is_a_fault() -> None:
     for op in ("floor_divide", "remainder"):
         for dtype in ("int64", "int32", "uint32"):
@@ -151,6 +161,37 @@ def test_an_integer_divided_by_zero_is_a_fault() -> None:
 def test_a_selection_is_by_bits() -> None:
     assert elementwise.value("select", "bool", [1, 0x7FC00000, 5], {}) == 0x7FC00000
     assert elementwise.value("select", "bool", [0, 0x7FC00000, 0x80000000], {}) == 0x80000000
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_selection_equals_the_backends(dtype: str) -> None:
+    c, x, y = patterns("bool", SAMPLE, 1), patterns(dtype, SAMPLE, 2), patterns(dtype, SAMPLE, 3)
+    got = [elementwise.value("select", "bool", three, {}) for three in zip(*map(ints, (c, x, y)), strict=True)]
+    for backend in BACKENDS:
+        assert got == ints(load(backend).run("select", [c, x, y], {})), backend
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_orders_are_those_of_the_backends(dtype: str) -> None:
+    rows = patterns(dtype, 40 * 25, 9).reshape(40, 25)
+    chance = np.random.default_rng(4)
+    few = rows[0][chance.integers(0, 12, (40, 25))]  # equal elements; of floats both zeros, and NaN in some rows
+    zeros = rows[0][chance.integers(0, 2, (40, 25))]  # of floats
+    for x in (rows, few, np.ascontiguousarray(few[:, :6]), zeros):
+        for backend in BACKENDS:
+            run = load(backend).run
+            for op in ("amax", "amin"):
+                keys = [[elementwise.key(op, dtype, bits) for bits in ints(row)] for row in x]
+                best = [ints(row)[of_row.index(max(of_row))] for row, of_row in zip(x, keys, strict=True)]
+                assert best == ints(run(op, [x], {"axes": (1,)})), (op, backend)
+            if dtype in ("uint32", "bool"):
+                continue
+            keys = [[elementwise.key("argmax", dtype, bits) for bits in ints(row)] for row in x]
+            assert [row.index(max(row)) for row in keys] == ints(run("argmax", [x], {"axis": 1})), backend
+            for descending in (False, True):
+                order = [sorted(range(len(row)), key=row.__getitem__, reverse=descending) for row in keys]
+                got = run("argsort", [x], {"axis": 1, "descending": descending})
+                assert order == got.tolist(), (descending, backend)
 
 
 def test_scales_and_roundings_equal_the_spec() -> None:
