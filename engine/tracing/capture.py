@@ -19,6 +19,7 @@ from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.stateless import _reparametrize_module
 
+from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.statistics import VisibleStatistics
@@ -151,7 +152,8 @@ def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.f
         return torch.fx.Interpreter(graph).run(*args)
 
     with torch.no_grad(), preserve_node_meta():
-        pure = make_fx(torch.func.functionalize(run, remove="mutations"), tracing_mode="fake")(*flat)
+        functional = torch.func.functionalize(run, remove="mutations")
+        pure = make_fx(functional, decomposition_table=table(), tracing_mode="fake")(*flat)
     pure.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target in FAULTING)
     return pure
 

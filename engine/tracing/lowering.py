@@ -14,13 +14,16 @@ from engine.tracing import (
     rules_activation,
     rules_creation,
     rules_elementwise,
+    rules_functions,
     rules_indexing,
     rules_layout,
     rules_loss,
     rules_norm,
     rules_pooling,
     rules_product,
+    rules_rearranging,
     rules_reduction,
+    rules_resampling,
 )
 from engine.tracing.builder import Builder, Value
 from engine.tracing.capture import Captured
@@ -31,8 +34,10 @@ from kernels.types import TensorType
 
 FAMILIES = (
     rules_elementwise,
+    rules_functions,
     rules_activation,
     rules_layout,
+    rules_rearranging,
     rules_creation,
     rules_reduction,
     rules_norm,
@@ -40,6 +45,7 @@ FAMILIES = (
     rules_product,
     rules_indexing,
     rules_pooling,
+    rules_resampling,
 )
 BITS = torch.ops.isobit.bits.default
 RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}
@@ -149,8 +155,31 @@ def _require_static(node: Node) -> None:
             )
 
 
+# What to write instead, by the beginning of an operator's name
+INSTEAD = {
+    "view_as_complex": "keep real and imaginary parts in real tensors; rotate with cos and sin",
+    "_fft": "multiply by a buffer that holds the transform's matrix",
+    "linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",
+    "_linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",
+    "_embedding_bag": "take embedding(...).mean or .sum over the axis of the bag",
+    "embedding_renorm": "leave max_norm out and scale the rows in the loss",
+    "cummax": "compare with a running torch.maximum over slices",
+    "cummin": "compare with a running torch.minimum over slices",
+    "_cdist": "write the distance as ((x[:, None] - y[None]) ** 2).sum(-1).sqrt()",
+    "grid_sampler": "resample with interpolate, or gather with computed indices",
+    "max_pool3d": "take max_pool2d over two axes and amax over the third",
+    "masked_scatter": "use torch.where",
+    "take": "flatten and index: x.flatten()[index]",
+    "put": "flatten and use index_put or scatter",
+    "asin": "no arc function is in the law; keep the angle itself, or its cosine and sine",
+    "acos": "no arc function is in the law; keep the angle itself, or its cosine and sine",
+    "atan": "no arc function is in the law; keep the angle itself, or its cosine and sine",
+    "searchsorted": "use torch.bucketize",
+}
+
+
 def _unknown(node: Node) -> TraceError:
-    return TraceError(
-        f"trace: {place(node.stack_trace)}: {node.target} has no rule; write it with operators of"
-        " docs/operators-of-torch.md"
-    )
+    packet = str(node.target).removeprefix("aten.").split(".")[0]
+    found = [text for name, text in INSTEAD.items() if packet.startswith(name)]
+    instead = found[0] if found else "write it with operators of docs/operators-of-torch.md"
+    return TraceError(f"trace: {place(node.stack_trace)}: {node.target} has no rule; {instead}")

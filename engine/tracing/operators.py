@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.lowering import FAMILIES
 from engine.tracing.optimizers import RULES as OPTIMIZERS
 from engine.tracing.randomness import RULES as RANDOM
@@ -12,8 +13,10 @@ from engine.tracing.widths import RULES as WIDTHS
 
 TITLES = {
     "rules_elementwise": "Elementwise operators",
+    "rules_functions": "Functions composed of others",
     "rules_activation": "Activations",
     "rules_layout": "Views, joins, padding",
+    "rules_rearranging": "Diagonals, windows, pixels",
     "rules_creation": "Creation",
     "rules_reduction": "Reductions, softmax, statistics",
     "rules_norm": "Norms",
@@ -21,6 +24,7 @@ TITLES = {
     "rules_product": "Products and convolutions",
     "rules_indexing": "Embeddings, indexing, sorting",
     "rules_pooling": "Pooling, upsampling",
+    "rules_resampling": "Interpolation, pools of any window, padding by the image itself",
 }
 VERSION = torch.__version__.split("+")[0]
 HEAD = f"""# Torch operators that trace
@@ -40,6 +44,7 @@ def text() -> str:
     parts = [HEAD]
     for family in FAMILIES:
         parts.append(_section(TITLES[family.__name__.split(".")[-1]], family.RULES))
+    parts.append(_section("Written as others by torch itself", DECOMPOSED))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))
     return "\n".join(parts)

@@ -164,6 +164,20 @@ def _normal_(
     return x.copy_(mode.normal(x.shape) * std + mean)
 
 
+def _normal_of(
+    mode: ExplicitRandomness, mean: Any, std: Any = 1.0, *size: Any, generator: Any = None, **_: Any
+) -> Tensor:
+    _refuse_generator(generator)
+    like = next((value for value in (mean, std) if isinstance(value, Tensor)), None)
+    return mode.normal(like.shape if like is not None else size[0]) * std + mean
+
+
+def _exponential_(mode: ExplicitRandomness, x: Tensor, rate: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Minus the logarithm of a uniform number in (0, 1]."""
+    _refuse_generator(generator)
+    return x.copy_(torch.log(mode.uniform(x.shape) + UNIT) * (-1.0 / rate))
+
+
 def _randperm(mode: ExplicitRandomness, n: int, *, generator: Any = None, **kwargs: Any) -> Tensor:
     _refuse_generator(generator)
     return torch.argsort(mode.bits([n]), stable=True)
@@ -194,6 +208,11 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.randint_like.low_dtype: _randint_like_low,
     aten.uniform_.default: _uniform_,
     aten.normal_.default: _normal_,
+    aten.normal.Tensor_float: _normal_of,
+    aten.normal.float_Tensor: _normal_of,
+    aten.normal.Tensor_Tensor: _normal_of,
+    aten.normal.float_float: _normal_of,
+    aten.exponential_.default: _exponential_,
     aten.randperm.default: _randperm,
 }
 

@@ -153,7 +153,53 @@ def _hardswish_backward(b: Builder, out: TensorType, g: Value, x: Value) -> Valu
     return b.select(b.binary("lt", x, -3.0), 0.0, middle)
 
 
+def _prelu(b: Builder, out: TensorType, x: Value, slope: Value) -> Value:
+    return b.select(b.binary("lt", 0, x), x, x * slope)
+
+
+def _prelu_backward(b: Builder, out: Any, g: Value, x: Value, slope: Value) -> tuple[Value, Value]:
+    is_above = b.binary("lt", 0, x)
+    return b.select(is_above, g, g * slope), b.select(is_above, 0.0, x * g)
+
+
+def _within(b: Builder, x: Value, width: Scalar) -> Value:
+    return b.emit("bit_and", [b.binary("le", -width, x), b.binary("le", x, width)])
+
+
+def _hardshrink(b: Builder, out: TensorType, x: Value, width: Scalar = 0.5) -> Value:
+    return b.select(_within(b, x, width), 0.0, x)
+
+
+def _softshrink(b: Builder, out: TensorType, x: Value, width: Scalar = 0.5) -> Value:
+    return b.select(b.binary("lt", width, x), x - width, b.select(b.binary("lt", x, -width), x + width, 0.0))
+
+
+def _shrink_backward(b: Builder, out: TensorType, g: Value, x: Value, width: Scalar) -> Value:
+    return b.select(_within(b, x, width), 0.0, g)
+
+
+def _logit(b: Builder, out: TensorType, x: Value, edge: float | None = None) -> Value:
+    x = x if edge is None else clamp(b, out, x, edge, 1.0 - edge)
+    return b.unary("log", x / (1.0 - x))
+
+
+def _logit_backward(b: Builder, out: TensorType, g: Value, x: Value, edge: float | None = None) -> Value:
+    slope = g / (x * (1.0 - x))
+    if edge is None:
+        return slope
+    inside = b.emit("bit_and", [b.binary("le", edge, x), b.binary("le", x, 1.0 - edge)])
+    return b.select(inside, slope, 0.0)
+
+
 RULES: dict[Any, Rule] = {
+    aten._prelu_kernel.default: _prelu,
+    aten._prelu_kernel_backward.default: _prelu_backward,
+    aten.hardshrink.default: _hardshrink,
+    aten.hardshrink_backward.default: _shrink_backward,
+    aten.softshrink.default: _softshrink,
+    aten.softshrink_backward.default: _shrink_backward,
+    aten.logit.default: _logit,
+    aten.logit_backward.default: _logit_backward,
     aten.relu.default: _relu,
     aten.threshold_backward.default: _threshold_backward,
     aten.leaky_relu.default: _leaky_relu,

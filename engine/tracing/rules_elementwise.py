@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import log
 from typing import Any
 
-import numpy as np
 import torch
 
 from engine.tracing.builder import Builder, Operand, Scalar, Value
@@ -51,18 +50,19 @@ def _binary(op: str) -> Rule:
 def _add(b: Builder, out: TensorType, x: Operand, y: Operand, *, alpha: Scalar = 1) -> Value:
     if out.dtype == "bool":
         return _binary("bit_or")(b, out, x, y)
-    return shaped(b, x, out) + _scaled(b, out, y, alpha)
+    return shaped(b, x, out) + scaled(b, out, y, alpha)
 
 
 def _sub(b: Builder, out: TensorType, x: Operand, y: Operand, *, alpha: Scalar = 1) -> Value:
-    return shaped(b, x, out) - _scaled(b, out, y, alpha)
+    return shaped(b, x, out) - scaled(b, out, y, alpha)
 
 
 def _rsub(b: Builder, out: TensorType, x: Operand, y: Operand, alpha: Scalar = 1) -> Value:
-    return shaped(b, y, out) - _scaled(b, out, x, alpha)
+    return shaped(b, y, out) - scaled(b, out, x, alpha)
 
 
-def _scaled(b: Builder, out: TensorType, x: Operand, alpha: Scalar) -> Value:
+def scaled(b: Builder, out: TensorType, x: Operand, alpha: Scalar) -> Value:
+    """An operand times a scalar."""
     value = shaped(b, x, out)
     return value if alpha == 1 else value * alpha
 
@@ -112,27 +112,14 @@ def _compare(op: str, swap: bool = False, negate: bool = False) -> Rule:
     return rule
 
 
-def _isnan(b: Builder, out: TensorType, x: Value) -> Value:
+def isnan(b: Builder, out: TensorType, x: Value) -> Value:
+    """Where x is no number."""
     return _not(b, b.binary("eq", x, x)) if x.dtype == "float32" else b.full(False, "bool", out.shape)
 
 
 def _isinf(b: Builder, out: TensorType, x: Value) -> Value:
     infinite = x.dtype == "float32"
     return b.binary("eq", b.unary("abs", x), float("inf")) if infinite else b.full(False, "bool", out.shape)
-
-
-def _nan_to_num(
-    b: Builder,
-    out: TensorType,
-    x: Value,
-    nan: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Value:
-    largest = float(np.finfo(np.float32).max)
-    x = b.select(_isnan(b, out, x), nan or 0.0, x)
-    x = b.select(b.binary("eq", x, float("inf")), largest if above is None else above, x)
-    return b.select(b.binary("eq", x, float("-inf")), -largest if below is None else below, x)
 
 
 def _where(b: Builder, out: TensorType, condition: Value, x: Operand, y: Operand) -> Value:
@@ -160,7 +147,7 @@ def _sign(b: Builder, x: Value) -> Value:
 
 def _power(b: Builder, out: TensorType, x: Operand, exponent: Operand) -> Value:
     if not isinstance(exponent, Value):
-        return _power_of(b, shaped(b, x, out), exponent)
+        return power_of(b, shaped(b, x, out), exponent)
     if not isinstance(x, Value) and out.dtype == "float32" and x > 0:
         return b.unary("exp", shaped(b, exponent, out) * log(x))
     if out.dtype != "float32":
@@ -168,7 +155,7 @@ def _power(b: Builder, out: TensorType, x: Operand, exponent: Operand) -> Value:
     return b.unary("exp", shaped(b, exponent, out) * b.unary("log", shaped(b, x, out)))
 
 
-def _power_of(b: Builder, x: Value, exponent: Scalar) -> Value:
+def power_of(b: Builder, x: Value, exponent: Scalar) -> Value:
     if exponent == 0:
         return b.full(1, x.dtype, x.shape)
     if float(exponent).is_integer() and abs(exponent) <= 64 and (exponent > 0 or x.dtype == "float32"):
@@ -191,23 +178,6 @@ def _repeated(x: Value, exponent: int) -> Value:
     half = _repeated(x, exponent // 2) if exponent > 1 else None
     square = half * half if half is not None else None
     return x if square is None else square * x if exponent % 2 else square
-
-
-def _lerp(b: Builder, out: TensorType, x: Value, y: Value, weight: Operand) -> Value:
-    return x + shaped(b, weight, out) * (y - x)
-
-
-def _addcmul(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value: Scalar = 1) -> Value:
-    return shaped(b, x, out) + _scaled(b, out, shaped(b, y, out) * shaped(b, z, out), value)
-
-
-def _addcdiv(b: Builder, out: TensorType, x: Value, y: Value, z: Value, *, value: Scalar = 1) -> Value:
-    return shaped(b, x, out) + _scaled(b, out, shaped(b, y, out) / shaped(b, z, out), value)
-
-
-def _xlogy(b: Builder, out: TensorType, x: Operand, y: Operand) -> Value:
-    x, y = shaped(b, x, out), shaped(b, y, out)
-    return b.select(b.binary("eq", x, 0), x * 0.0, x * b.unary("log", y))
 
 
 def _copy_to(b: Builder, out: TensorType, x: Value, **_: Any) -> Value:
@@ -271,13 +241,8 @@ RULES: dict[Any, Rule] = {
     aten.pow.Tensor_Scalar: _power,
     aten.pow.Tensor_Tensor: _power,
     aten.pow.Scalar: _power,
-    **{getattr(aten.xlogy, kind): _xlogy for kind in ("Tensor", "Scalar_Self", "Scalar_Other")},
     aten.maximum.default: _binary("maximum"),
     aten.minimum.default: _binary("minimum"),
-    aten.lerp.Scalar: _lerp,
-    aten.lerp.Tensor: _lerp,
-    aten.addcmul.default: _addcmul,
-    aten.addcdiv.default: _addcdiv,
     aten.clamp.default: clamp,
     aten.clamp.Tensor: clamp,
     aten.clamp_min.default: clamp,
@@ -290,7 +255,7 @@ RULES: dict[Any, Rule] = {
     **{getattr(aten.le, kind): _compare("le") for kind in ("Tensor", "Scalar")},
     **{getattr(aten.gt, kind): _compare("lt", swap=True) for kind in ("Tensor", "Scalar")},
     **{getattr(aten.ge, kind): _compare("le", swap=True) for kind in ("Tensor", "Scalar")},
-    aten.isnan.default: _isnan,
+    aten.isnan.default: isnan,
     aten.isinf.default: _isinf,
     aten.logical_not.default: lambda b, out, x: _not(b, b.cast(x, "bool")),
     aten.logical_and.default: _logical("bit_and"),
@@ -302,7 +267,6 @@ RULES: dict[Any, Rule] = {
     **{getattr(aten.bitwise_xor, kind): _logical("bit_xor") for kind in ("Tensor", "Scalar")},
     aten.__rshift__.Scalar: _shift("shift_right"),
     aten.__lshift__.Scalar: _shift("shift_left"),
-    aten.nan_to_num.default: _nan_to_num,
     aten.where.self: _where,
     aten.masked_fill.Scalar: _masked_fill,
     aten.masked_fill.Tensor: _masked_fill,

@@ -88,14 +88,20 @@ def _scatter(b: Builder, out: TensorType, x: Value, axis: int, index: Value, sou
 
 
 def _index_parts(x: Value, indices: Sequence[Value | None]) -> tuple[list[Value], int]:
-    """The index tensors and the first axis they index; they stand side by side."""
+    """The index tensors and the first axis they index, side by side."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
-    if used != list(range(used[0], used[0] + len(used))):
-        raise TraceError("trace: index: got index tensors on separated axes, want neighbouring ones; permute first")
     found = [index for index in indices if index is not None]
     if any(index.dtype == "bool" for index in found):
         raise TraceError("trace: index: got a bool mask, whose result has no fixed shape; use torch.where")
     return found, used[0]
+
+
+def _separated(indices: Sequence[Value | None], rank: int) -> list[int] | None:
+    """Where index tensors have axes between them: the order of x's axes that brings them to the front."""
+    used = [axis for axis, index in enumerate(indices) if index is not None]
+    if used == list(range(used[0], used[0] + len(used))):
+        return None
+    return [*used, *(axis for axis in range(rank) if axis not in used)]
 
 
 def _flat_index(b: Builder, x: Value, found: Sequence[Value], first: int) -> Value:
@@ -116,6 +122,9 @@ def _index_front(b: Builder, x: Value, first: int, count: int) -> Value:
 
 
 def _index(b: Builder, out: TensorType, x: Value, indices: Sequence[Value | None]) -> Value:
+    order = _separated(indices, x.rank)
+    if order is not None:
+        return _index(b, out, b.permute(x, order), [index for index in indices if index is not None])
     found, first = _index_parts(x, indices)
     ids = _flat_index(b, x, found, first)
     rows = b.emit("take_rows", [_index_front(b, x, first, len(found)), ids])
@@ -134,6 +143,11 @@ def _index_put(
 ) -> Value:
     if len(indices) == 1 and indices[0] is not None and indices[0].dtype == "bool":
         return _masked_put(b, out, x, indices[0], values, accumulate)
+    order = _separated(indices, x.rank)
+    if order is not None:
+        front = [index for index in indices if index is not None]
+        placed = _index_put(b, out, b.permute(x, order), front, values, accumulate)
+        return b.permute(placed, [order.index(axis) for axis in range(x.rank)])
     found, first = _index_parts(x, indices)
     ids = _flat_index(b, x, found, first)
     rest = (*x.shape[:first], *x.shape[first + len(found) :])
@@ -195,6 +209,23 @@ def _stable_sort(
     return _sort(b, out, x, dim, descending)
 
 
+def _kth_value(b: Builder, out: Any, x: Value, k: int, axis: int = -1, keep: bool = False) -> tuple[Value, Value]:
+    values, order = _sorted(b, x, axis, False, k)
+    return tuple(b.reshape(b.slice(part, axis, k - 1, k), out[0].shape) for part in (values, order))  # type: ignore
+
+
+def _median(b: Builder, out: Any, x: Value, axis: int, keep: bool = False) -> tuple[Value, Value]:
+    return _kth_value(b, out, x, (x.shape[axis] + 1) // 2, axis, keep)
+
+
+def _scatter_reduce(
+    b: Builder, out: TensorType, x: Value, axis: int, index: Value, source: Value, how: str, **options: Any
+) -> Value:
+    if how != "sum" or not options.get("include_self", True):
+        raise TraceError(f"trace: scatter_reduce: got {how!r}, want 'sum' with include_self=True; use scatter_add")
+    return _scatter_add(b, out, x, axis, index, source)
+
+
 RULES: dict[Any, Rule] = {
     aten.embedding.default: _embedding,
     aten.embedding_dense_backward.default: _embedding_backward,
@@ -204,8 +235,12 @@ RULES: dict[Any, Rule] = {
     aten.scatter.src: _scatter,
     aten.index.Tensor: _index,
     aten.index_put.default: _index_put,
+    aten._unsafe_index_put.default: _index_put,
     aten.index_select.default: _index_select,
     aten.index_add.default: _index_add,
+    aten.scatter_reduce.two: _scatter_reduce,
+    aten.kthvalue.default: _kth_value,
+    aten.median.dim: _median,
     aten.topk.default: _topk,
     aten.sort.default: _sort,
     aten.sort.stable: _stable_sort,

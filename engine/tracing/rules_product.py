@@ -10,6 +10,7 @@ import torch
 from engine.tracing.builder import Builder, Scalar, Value
 from engine.tracing.errors import TraceError
 from engine.tracing.rules_elementwise import Rule
+from engine.tracing.rules_layout import spread
 from engine.tracing.rules_reduction import total
 from kernels.types import TensorType
 
@@ -45,13 +46,33 @@ def _dot(b: Builder, out: TensorType, x: Value, y: Value) -> Value:
     return b.reshape(matmul(b, b.reshape(x, (1, *x.shape)), b.reshape(y, (*y.shape, 1))), ())
 
 
+def _addbmm(
+    b: Builder, out: TensorType, bias: Value, x: Value, y: Value, *, beta: Scalar = 1, alpha: Scalar = 1
+) -> Value:
+    return bias * beta + total(b, matmul(b, x, y), 0) * alpha
+
+
+def _trilinear(
+    b: Builder, out: TensorType, x: Value, y: Value, z: Value, *axes: Sequence[int], unroll_dim: int = 1
+) -> Value:
+    """The product of three tensors, each with axes of size 1 inserted, summed over axes."""
+    *expanded, summed = axes[:4]
+    product: Value | None = None
+    for value, inserted in zip((x, y, z), expanded, strict=True):
+        shape = list(value.shape)
+        for axis in inserted:
+            shape.insert(axis, 1)
+        wide = b.reshape(value, shape)
+        product = wide if product is None else product * wide
+    assert product is not None
+    return total(b, product, list(summed))
+
+
 class Window:
-    """The geometry of a convolution, one- or two-dimensional; a one-dimensional image is one row high."""
+    """The geometry of a convolution over one or two axes; a one-dimensional image is one row high."""
 
     def __init__(self, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> None:
         self.flat = len(stride) == 1
-        if len(stride) > 2:
-            raise TraceError("trace: convolution: got 3 spatial axes, want 1 or 2")
         self.attributes: dict[str, Any] = {
             "stride": self._pair(stride, 1),
             "padding": self._pair(padding, 0),
@@ -77,6 +98,76 @@ class Window:
         return (1, x.shape[2]) if self.flat else x.shape[2:]
 
 
+class Volume:
+    """The geometry of a convolution over three axes: one over two of them, whose channels hold the first one's window.
+
+    So a result is one exact sum, as over one or two axes: [N, C, D, H, W] becomes [N * A, C * K, H, W] for A places of
+    a window of K.
+    """
+
+    def __init__(self, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> None:
+        self.stride, self.padding, self.dilation = stride[0], padding[0], dilation[0]
+        self.window = Window(stride[1:], padding[1:], dilation[1:], groups)
+
+    def apply(self, b: Builder, op: str, first: Value, second: Value, size: tuple[int, ...] | None = None) -> Value:
+        """One of the three convolutions."""
+        if op == "conv":
+            x, w = self._unfolded(b, first, second.shape[2]), self._filter(b, second)
+            return self._apart(b, self.window.apply(b, op, x, w), first.shape[0])
+        assert size is not None, "a gradient knows the size of what it is the gradient of"
+        g = self._joined(b, first)
+        if op == "conv_grad_weight":
+            w = self.window.apply(b, op, g, self._unfolded(b, second, size[0], first.shape[2]), size[1:])
+            return b.reshape(w, (w.shape[0], w.shape[1] // size[0], *size))
+        x = self.window.apply(b, op, g, self._filter(b, second), size[1:])
+        return self._folded(b, x, first.shape[0], second.shape[2], size[0])
+
+    def size(self, x: Value) -> tuple[int, ...]:
+        """(D, H, W) of an image or filter."""
+        return x.shape[2:]
+
+    def _filter(self, b: Builder, w: Value) -> Value:
+        C_out, C, K, R, S = w.shape
+        return b.reshape(w, (C_out, C * K, R, S))
+
+    def _joined(self, b: Builder, x: Value) -> Value:
+        N, C, D, H, W = x.shape
+        return b.reshape(b.permute(x, (0, 2, 1, 3, 4)), (N * D, C, H, W))
+
+    def _apart(self, b: Builder, x: Value, N: int) -> Value:
+        rows, C, H, W = x.shape
+        return b.permute(b.reshape(x, (N, rows // N, C, H, W)), (0, 2, 1, 3, 4))
+
+    def _starts(self, K: int) -> list[int]:
+        return [k * self.dilation for k in range(K)]
+
+    def _unfolded(self, b: Builder, x: Value, K: int, places: int | None = None) -> Value:
+        N, C, D, H, W = x.shape
+        A = places or (D + 2 * self.padding - self.dilation * (K - 1) - 1) // self.stride + 1
+        edge = (0, 0, self.padding, 0, 0)
+        x, reach = b.pad(x, edge, edge), (A - 1) * self.stride + 1
+        parts = [b.reshape(b.slice(x, 2, k, k + reach, self.stride), (N, C, 1, A, H, W)) for k in self._starts(K)]
+        return b.reshape(b.permute(b.concat(parts, 2), (0, 3, 1, 2, 4, 5)), (N * A, C * K, H, W))
+
+    def _folded(self, b: Builder, x: Value, N: int, K: int, D: int) -> Value:
+        """Each window's share added where it was taken from, the padding cut off."""
+        rows, channels, H, W = x.shape
+        parted = b.permute(b.reshape(x, (N, rows // N, channels // K, K, H, W)), (0, 2, 3, 1, 4, 5))
+        shape = (N, channels // K, rows // N, H, W)
+        shares = [b.reshape(b.slice(parted, 2, k, k + 1), shape) for k in range(K)]
+        wide = D + 2 * self.padding
+        placed = [spread(b, s, wide, 2, k, self.stride) for s, k in zip(shares, self._starts(K), strict=True)]
+        total_ = placed[0]
+        for share in placed[1:]:
+            total_ = total_ + share
+        return b.slice(total_, 2, self.padding, self.padding + D)
+
+
+def window_of(stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> Window | Volume:
+    """The geometry of a convolution over one, two or three axes."""
+    return (Window if len(stride) < 3 else Volume)(stride, padding, dilation, groups)
+
+
 def _channelwise(b: Builder, bias: Value, rank: int) -> Value:
     return b.reshape(bias, (1, bias.shape[0], *(1,) * (rank - 2)))
 
@@ -94,8 +185,8 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    window = Window(stride, padding, dilation, groups)
-    size = (1, out.shape[2]) if window.flat else out.shape[2:]
+    window = window_of(stride, padding, dilation, groups)
+    size = (1, *out.shape[2:]) if len(stride) == 1 else out.shape[2:]
     if transposed:
         value = window.apply(b, "conv_grad_input", x, w, size)
     else:
@@ -118,7 +209,7 @@ def _convolution_backward(
     groups: int,
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
-    window = Window(stride, padding, dilation, groups)
+    window = window_of(stride, padding, dilation, groups)
     to_x = to_w = to_bias = None
     if wanted[0]:
         to_x = window.apply(b, "conv", g, w) if transposed else window.apply(b, "conv_grad_input", g, w, window.size(x))
@@ -135,6 +226,8 @@ RULES: dict[Any, Rule] = {
     aten.bmm.default: _mm,
     aten.addmm.default: _addmm,
     aten.baddbmm.default: _addmm,
+    aten.addbmm.default: _addbmm,
+    aten._trilinear.default: _trilinear,
     aten.mv.default: _mv,
     aten.dot.default: _dot,
     aten.convolution.default: _convolution,

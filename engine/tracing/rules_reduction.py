@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from engine.tracing.builder import Builder, Scalar, Value
-from engine.tracing.errors import TraceError
-from engine.tracing.rules_elementwise import Rule
+from engine.tracing.rules_elementwise import Rule, power_of
 from kernels.types import TensorType
 
 aten = torch.ops.aten
@@ -147,9 +146,17 @@ def _norm(
         return b.unary("sqrt", total(b, square(x), axes, keep))
     if order == 1:
         return total(b, b.unary("abs", x), axes, keep)
-    if order == float("inf"):
-        return extreme(b, "amax", b.unary("abs", x), axes, keep)
-    raise TraceError(f"trace: vector_norm: got order {order}, want 1, 2 or inf")
+    if order in (float("inf"), float("-inf")):
+        return extreme(b, "amax" if order > 0 else "amin", b.unary("abs", x), axes, keep)
+    if order == 0:
+        return total(b, b.cast(b.cast(x, "bool"), "float32"), axes, keep)
+    powers = power_of(b, b.unary("abs", x), order)
+    return power_of(b, total(b, powers, axes, keep), 1.0 / order)
+
+
+def _trace(b: Builder, out: TensorType, x: Value) -> Value:
+    diagonal = b.binary("eq", b.iota((x.shape[0], 1), 0), b.iota((1, x.shape[1]), 1))
+    return total(b, b.select(diagonal, b.cast(x, out.dtype), 0))
 
 
 def _cumsum(b: Builder, out: TensorType, x: Value, axis: int, **_: Any) -> Value:
@@ -250,6 +257,7 @@ RULES: dict[Any, Rule] = {
     aten.linalg_vector_norm.default: _norm,
     aten.norm.ScalarOpt_dim: _norm,
     aten.norm.Scalar: _norm,
+    aten.trace.default: _trace,
     aten.cumsum.default: _cumsum,
     aten.prod.default: _prod,
     aten.prod.dim_int: _prod,

@@ -22,6 +22,7 @@ PRODUCTS = {
     aten.bmm.default,
     aten.addmm.default,
     aten.baddbmm.default,
+    aten.addbmm.default,
     aten.mv.default,
     aten.dot.default,
     aten.convolution.default,

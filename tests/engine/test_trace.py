@@ -281,6 +281,31 @@ class UnknownGradient(Net):
         return F.ctc_loss(self.line(x)[:, None].log_softmax(2), torch.ones(1, 1).long(), [4], [1])
 
 
+class Rotated(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(torch.view_as_real(torch.view_as_complex(x.view(4, 3, 2)) * 1j).flatten(1))
+
+
+class RunningMaximum(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x.cummax(1).values)
+
+
+class Renormed(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x) + F.embedding(torch.zeros(4).long(), x.clone(), max_norm=1.0).sum()
+
+
+class Inverse(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(torch.linalg.inv(x[:, :4]) @ x)
+
+
+class Volumes(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x) + F.max_pool3d(x.view(1, 2, 3, 2, 2), 2).sum()
+
+
 class BooleanIndex(Net):
     def forward(self, x: Tensor) -> Tensor:
         return self.line(x) + self.line(x)[x[:, 0] > 0].sum()
@@ -312,6 +337,11 @@ REFUSALS = [
     (Unregistered, "register_buffer"),
     (Unknown, "aten.lgamma.default has no rule.*docs/operators-of-torch.md"),
     (UnknownGradient, "ctc_loss"),
+    (Rotated, "aten.view_as_complex.default has no rule; .*cos and sin"),
+    (RunningMaximum, "aten.cummax.default has no rule; .*torch.maximum"),
+    (Renormed, "aten.embedding_renorm.default has no rule; .*scale the rows"),
+    (Inverse, "aten.linalg_inv_ex.default has no rule; .*before the run"),
+    (Volumes, "aten.max_pool3d_with_indices.default has no rule; .*max_pool2d"),
     (BooleanIndex, "torch.where.*boolean indexing"),
     (WrongShape, "shapes of the batch"),
     (Doubles, "torch.float64, want float32.*cast first"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -10,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from operator_cases import MORE, Function, classes, image, positive
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.plain_torch import job_of, require_equal
 from engine.tracing.capture import capture
+from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.lowering import RULES
 
-Function = Callable[[Tensor], Tensor]
 SHAPE = (4, 6)
 
 
@@ -43,14 +44,6 @@ def job(function: Function) -> Any:
     data = {"x": np.random.default_rng(1).normal(0, 0.2, (8, 6)).astype(np.float32)}
     model = Applied(function)
     return job_of(model, apply, data, optimizer=torch.optim.SGD(model.parameters(), lr=0.01), steps=2)
-
-
-def positive(x: Tensor) -> Tensor:
-    return x.abs() + 0.5
-
-
-def image(x: Tensor) -> Tensor:
-    return torch.outer(x.flatten()[:16], torch.linspace(-1, 1, 16)).view(2, 2, 8, 8) + torch.arange(64).view(8, 8).sin()
 
 
 ELEMENTWISE: dict[str, Function] = {
@@ -271,10 +264,6 @@ def _put(x: Tensor) -> Tensor:
     return y.index_put((torch.tensor([1, 1]), torch.tensor([0, 3])), x[0, :2], accumulate=True)
 
 
-def classes() -> Tensor:
-    return torch.tensor([0, 5, 2, 2])
-
-
 LOSSES: dict[str, Function] = {
     "squares": lambda x: (
         F.mse_loss(x, x * x) + F.huber_loss(x, x * x, delta=0.2) + F.smooth_l1_loss(x, x * x, beta=0.2)
@@ -297,7 +286,7 @@ LOSSES: dict[str, Function] = {
 }
 
 
-CASES = {**ELEMENTWISE, **ACTIVATIONS, **LAYOUT, **REDUCTIONS, **PRODUCTS, **INDEXING, **LOSSES}
+CASES = {**ELEMENTWISE, **ACTIVATIONS, **LAYOUT, **REDUCTIONS, **PRODUCTS, **INDEXING, **LOSSES, **MORE}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -311,3 +300,24 @@ def test_every_rule_is_reached_by_a_case() -> None:
         case = job(function)
         reached |= {node.target for node in capture(case.model, case.loss, case.batch(4)).graph.graph.nodes}
     assert not {str(operator) for operator in RULES} - {str(operator) for operator in reached}
+
+
+class Seen(TorchDispatchMode):
+    """Notes the operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[Any] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operators.add(func)
+        return func(*args, **(kwargs or {}))
+
+
+def test_every_decomposition_is_reached_by_a_case() -> None:
+    seen = Seen()
+    for function in MORE.values():
+        x = torch.linspace(-1.3, 1.7, prod(SHAPE)).reshape(SHAPE).requires_grad_()
+        with seen:
+            function(x).float().sum().backward()
+    assert not {str(operator) for operator in DECOMPOSED} - {str(operator) for operator in seen.operators}
