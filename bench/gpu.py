@@ -1,110 +1,126 @@
-"""The GPU's report: every conformance case of the Triton kernels against the spec, then products beside cuBLAS."""
+"""The GPU's report: whether its bits are the law's, then what it takes beside cuBLAS, a copy and torch's own steps.
+
+Exit code 0: every bit that was looked at is the law's; 1: one differs; 2: a check of bits could not be made. A section
+that fails is written down and the next one begins. The report is written after every section.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+if "--dry" in sys.argv:
+    os.environ["TRITON_INTERPRET"] = "1"  # read by Triton when a kernel is defined
+    sys.path.insert(0, str(ROOT / "tests" / "engine"))
 
-import torch  # noqa: E402  (after the path, as kernels and bench are imported from the checkout)
+import numpy as np  # noqa: E402  (after the path, as kernels and bench are imported from the checkout)
+import torch  # noqa: E402
 
 from bench import machine  # noqa: E402
-from bench.case import Row  # noqa: E402
+from bench.gpu_checks import CHECKS  # noqa: E402
+from bench.gpu_figures import FIGURES  # noqa: E402
+from bench.gpu_scale import DRY, Scale  # noqa: E402
 from bench.report import line, write_json  # noqa: E402
-from bench.timing import interleaved  # noqa: E402
-from kernels import backends, conformance  # noqa: E402
-from kernels.triton import OPERATORS, matmul, versions  # noqa: E402
-
-SIZES = (4096, 8192)
-LAYOUTS = ("NN", "NT", "TN")
-PRODUCTS_OF_DIGITS = {"narrow": 4, "wide": 9}
+from kernels.triton import record, versions  # noqa: E402
 
 
-def differing() -> list[str]:
-    """The names of the cases in which the GPU's bits differ from the spec's."""
-    gpu, spec = backends.load("triton"), backends.load("spec")
-    cases = [case for case in conformance.cases() if case.op in OPERATORS]
-    print(f"conformance: {len(cases)} cases of {len(OPERATORS)} operators", flush=True)
-    return [case.name for case in cases if conformance.outcome(case, gpu) != conformance.outcome(case, spec)]
+class Report:
+    """What is found, written to its file after every section."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.differing: dict[str, list[str]] = {}
+        self.errors: dict[str, str] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.seconds: dict[str, float] = {}
+
+    def section(self, name: str, work: Callable[[], None]) -> None:
+        """Does one section; whatever goes wrong in it is written down."""
+        print(f"{name}:", flush=True)
+        started = perf_counter()
+        try:
+            work()
+        except Exception as error:
+            traceback.print_exc()
+            self.errors[name] = f"{type(error).__name__}: {error}"[:2000]
+        self.seconds[name] = round(perf_counter() - started, 1)
+        print(f"  {self.seconds[name]} s", flush=True)
+        self.write()
+
+    def write(self) -> None:
+        about = {"gpu": record.device_name(), "driver": record.driver(), **machine.describe(), **versions()}
+        found = {"differing": self.differing, "errors": self.errors, "seconds": self.seconds}
+        content = {
+            "machine": about,
+            "commit": machine.commit(),
+            "kernels": record.sources(),
+            **found,
+            "rows": self.rows,
+        }
+        if self.path:
+            write_json(content, self.path)
+
+    @property
+    def status(self) -> int:
+        """The exit code."""
+        return 1 if any(self.differing.values()) else 2 if self.errors.keys() & CHECKS.keys() else 0
 
 
-def finished(work: Callable[[], object]) -> Callable[[], None]:
-    """The work, until the GPU has done it."""
-
-    def run() -> None:
-        work()
-        torch.cuda.synchronize()
-
-    return run
-
-
-def cublas(a: torch.Tensor, b: torch.Tensor, precision: str) -> Callable[[], object]:
-    """torch's product in true float32 ("highest") or on TF32 tensor cores ("high")."""
-
-    def run() -> torch.Tensor:
-        torch.set_float32_matmul_precision(precision)
-        return torch.matmul(a, b)
-
-    return run
+def run_check(report: Report, name: str, scale: Scale) -> None:
+    """What differs in one check."""
+    report.differing[name] = []
+    for difference in CHECKS[name](scale):
+        print(f"  DIFFERS: {difference}", flush=True)
+        report.differing[name].append(difference)
+    print(f"  {len(report.differing[name])} differ", flush=True)
 
 
-def int8_peak() -> float:
-    """Operations per second of cuBLAS's int8 product, the fastest way known to feed those tensor cores."""
-    a, b = (torch.randint(-128, 128, (8192, 8192), dtype=torch.int8, device="cuda") for _ in range(2))
-    seconds = interleaved({"int8": finished(partial(torch._int_mm, a, b.t()))}, rounds=5, batch_s=0.05)["int8"]
-    return 2 * 8192**3 / seconds
+def run_figure(report: Report, name: str, scale: Scale) -> None:
+    """The rows of one figure."""
+    for row in FIGURES[name](scale):
+        print(f"  {line(row)}", flush=True)
+        report.rows.append(asdict(row))
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def products(sizes: list[int], peak: float) -> Iterator[Row]:
-    """Square products from float32 on the GPU to float32 on the GPU: maxima, digits and rounding are in our time."""
-    for size in sizes:
-        for layout in LAYOUTS:
-            a, b = (torch.randn(size, size, device="cuda") for _ in range(2))
-            a, b = a if layout[0] == "N" else a.t(), b if layout[1] == "N" else b.t()
-            works = {f"ours {width}": finished(partial(matmul.matmul, a, b, width)) for width in PRODUCTS_OF_DIGITS}
-            works["cublas_float32"] = finished(cublas(a, b, "highest"))
-            works["cublas_tf32"] = finished(cublas(a, b, "high"))
-            seconds = interleaved(works, rounds=7, batch_s=0.05)
-            for width, passes in PRODUCTS_OF_DIGITS.items():
-                ours = seconds[f"ours {width}"]
-                rivals = {name: value for name, value in seconds.items() if name.startswith("cublas")}
-                ratio = {name: value / ours for name, value in rivals.items()}
-                case = f"{width} {layout} {size}x{size}x{size}"
-                yield Row("gpu", case, 0, ours, rivals, ratio, passes * 2 * size**3 / ours / peak)
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    parser.add_argument("--dry", action="store_true", help="tiny sizes in Triton's interpreter: does the script work?")
+    parser.add_argument("--only", default="", help="only the sections whose name contains this")
+    parser.add_argument("--seconds", type=float, default=460.0, help="begin no section after this")
     options = parser.parse_args()
-    start = perf_counter()
-    name = torch.cuda.get_device_name()
-    print(name, versions(), flush=True)
-    wrong = differing()
-    print(f"{len(wrong)} differ", *wrong[:20], f"after {perf_counter() - start:.0f} s", sep="\n", flush=True)
-    rows = []
-    peak = int8_peak()
-    print(f"int8 peak {peak / 1e12:.0f} TOP/s")
-    for row in products([int(size) for size in options.sizes.split(",")], peak):
-        print(line(row), flush=True)
-        rows.append(row)
-    print("tilings:", *matmul.chosen().items(), sep="\n")
-    about = {"gpu": name, **versions(), **machine.describe()}
-    report = {"machine": about, "commit": machine.commit(), "differing": wrong, "rows": [asdict(row) for row in rows]}
-    if options.json:
-        write_json(report, options.json)
-    print(f"{perf_counter() - start:.0f} s")
-    sys.exit(bool(wrong))
+    begin = perf_counter()
+    report, scale = Report(options.json), DRY if options.dry else Scale()
+    print(record.about(), flush=True)
+    np.seterr(all="ignore")
+    works = {name: run_check for name in CHECKS if name != "exhaustive"} | {name: run_figure for name in FIGURES}
+    works["exhaustive"] = run_check
+    for name, work in works.items():
+        if options.only not in name:
+            continue
+        if perf_counter() - begin > options.seconds:
+            report.errors[name] = f"not begun: {options.seconds:.0f} s were over"
+            continue
+        report.section(name, lambda name=name, work=work: work(report, name, scale))
+    report.write()
+    print(f"{perf_counter() - begin:.0f} s; {len(report.errors)} errors; differing: {report.differing}", flush=True)
+    if report.status == 0 and not options.dry and not options.only:
+        print("for kernels/triton/record.py:", flush=True)
+        print(f"    Run({record.device_name()!r}, {record.driver()!r}, {record.sources()!r}, GOLDEN),", flush=True)
+    return report.status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,6 +32,7 @@ class Backend:
     memory:        where the values of a step are kept
     many_roots:    (arrays of the memory, leaves per subtree, threads=1) -> per array, its subtree roots; together
                    where that is faster than one by one
+    about:         the device, its versions, and on which GPUs the kernels are proven; None for the CPU's
     compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
                    arrays where none are given; None where the backend runs one operator at a time
     prepare:       (op, operand types, attributes) -> a function of (inputs, threads, out=None) that does less per call
@@ -50,6 +51,7 @@ class Backend:
     prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[..., Array]] | None = None
     memory: Memory = field(default_factory=HostMemory)
     many_roots: Callable[..., list[list[bytes]]] | None = None
+    about: Callable[[], str] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -144,7 +146,7 @@ def _load_triton() -> Backend:
     import_module("triton")  # before torch, whose import takes seconds
     triton = import_module("kernels.triton")
     triton.device()
-    functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.many_roots)
+    functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.many_roots, triton.about)
     return Backend("triton", triton.run, triton.maxima, *HASHES, *functions)
 
 

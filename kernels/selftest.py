@@ -14,6 +14,7 @@ class Report:
 
     digest: over all results; the law's own is GOLDEN
     wrong:  the names of the cases that differ from the definition
+    about:  the device, and whether the backend's kernels have ever run on one; empty for a CPU's
     """
 
     law: str
@@ -22,6 +23,7 @@ class Report:
     cases: int
     digest: str
     wrong: tuple[str, ...]
+    about: str = ""
 
     @property
     def passed(self) -> bool:
@@ -30,15 +32,19 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else f"FAILED on {', '.join(self.wrong[:8]) or 'the digest'}"
-        return f"{self.law} {self.backend} threads={self.threads}: {self.cases} cases, {self.digest}: {verdict}"
+        passed = f"{self.cases - len(self.wrong)} of {self.cases} cases"
+        line = f"{self.law} {self.backend} threads={self.threads}: {passed}, {self.digest}: {verdict}"
+        return "\n".join(filter(None, (line, self.about)))
 
 
 def run(backend: str, threads: int = 1) -> Report:
     """The report of a backend; the definition runs beside it only to name what is wrong."""
-    results = outcomes(load(backend), threads)
+    loaded = load(backend)
+    results = outcomes(loaded, threads)
     total = digest(results)
     wrong: tuple[str, ...] = ()
     if total != GOLDEN:
         defined = outcomes(load("spec"))
         wrong = tuple(name for name, result in results.items() if result != defined[name])
-    return Report(LAW, backend, threads, len(results), total, wrong)
+    about = "" if loaded.about is None else loaded.about()
+    return Report(LAW, backend, threads, len(results), total, wrong, about)

@@ -17,11 +17,13 @@ from kernels.triton.group import compile_group
 from kernels.triton.hashing import many_roots
 from kernels.triton.launch import device, versions
 from kernels.triton.memory import DeviceMemory, plain, to_device
+from kernels.triton.record import about
 from kernels.types import TensorType
 
 __all__ = [
     "MEMORY",
     "OPERATORS",
+    "about",
     "compile_group",
     "device",
     "many_roots",

@@ -10,6 +10,12 @@ def doubles(text: str) -> tl.constexpr:
     return tl.constexpr(tuple(float.fromhex(word) for word in text.split()))
 
 
+def ties(steps: dict[int, int]) -> tl.constexpr:
+    """Bit patterns of inputs, as signed numbers, each followed by the step that puts its result right."""
+    signed = ((bits - 2**32 if bits >= 2**31 else bits, step) for bits, step in steps.items())
+    return tl.constexpr(tuple(number for pair in signed for number in pair))
+
+
 EXP = doubles(
     """
     0x1.0000000000005p-1 0x1.555555555555cp-3 0x1.55555555520f9p-5 0x1.111111110e780p-7 0x1.6c16c17f364ddp-10
@@ -64,6 +70,19 @@ LOG2E = doubles("0x1.71547652b82fep+0")
 LOG10E = doubles("0x1.bcb7b1526e50ep-2")
 INV_PI = doubles("0x1.45f306dc9c883p-2")
 SIGMOID_SLOPE = doubles("0x1.ffffff8000000p-3")
+# The inputs whose value is so near to a tie that double falls on its wrong side; no other of the 2^32 needs a step.
+EXP2_TIES = ties({0x3B429D37: 1, 0xBCF3A937: 1})
+SIGMOID_TIES = ties({0xBA928601: 1})
+LOG_TIES = ties({0x3C413D3A: -1, 0x41178FEB: -1, 0x4C5D65A5: 1, 0x65D890D3: 1, 0x6F31A8EC: 1})
+LOG10_TIES = ties({0x0EFEEE7A: 1})
+LOG1P_TIES = ties(
+    {
+        **{0x35400003: 1, 0x3710001B: 1, 0x3EFD81AD: -1, 0x41078FEB: -1, 0x65D890D3: 1},
+        **{0x6F31A8EC: 1, 0xB53FFFFD: -1, 0xB70FFFE5: -1, 0xBB0EC8C4: 1},
+    }
+)
+SIN_TIES = ties({0x46199998: -1})  # of |x|
+COS_TIES = ties({0x5F18B878: -1, 0x6115CB11: 1, 0x7908CD73: -1})  # of |x|
 # 1 / pi in binary: 32 zero bits, then the first 288 bits of its fraction.
 INV_PI_BITS = (
     0x00000000,

@@ -10,7 +10,27 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from kernels.triton.coefficients import ERF, EXP, EXP2, INV_PI, LN2, LOG, LOG2E, LOG10_2, LOG10E, PI, SIGMOID_SLOPE, SIN
+from kernels.triton.coefficients import (
+    COS_TIES,
+    ERF,
+    EXP,
+    EXP2,
+    EXP2_TIES,
+    INV_PI,
+    LN2,
+    LOG,
+    LOG1P_TIES,
+    LOG2E,
+    LOG10_2,
+    LOG10_TIES,
+    LOG10E,
+    LOG_TIES,
+    PI,
+    SIGMOID_SLOPE,
+    SIGMOID_TIES,
+    SIN,
+    SIN_TIES,
+)
 from kernels.triton.scale import CANONICAL_NAN, ROUNDER
 
 BIASED = tl.constexpr(6755399441055744.0 + 1023.0)
@@ -70,24 +90,35 @@ def polynomial(x, C: tl.constexpr, COUNT: tl.constexpr):
 
 
 @triton.jit
-def exp_below(x):
-    """(2^k, e^r - 1) for x = k ln(2) + r, |r| <= ln(2)/2: their bits' exponent field and the fraction."""
+def stepped(x, y, TIES: tl.constexpr, COUNT: tl.constexpr):
+    """y, one step aside where the bits of x are among the ties: (pattern, step) pairs, one after another."""
+    bits, moved = x.to(tl.int32, bitcast=True), y.to(tl.int32, bitcast=True)
+    for i in tl.static_range(0, COUNT, 2):
+        moved += tl.where(bits == TIES[i], TIES[i + 1], 0)
+    return moved.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def exp_split(x):
+    """(2^k, r) for x = k ln(2) + r, |r| <= ln(2)/2: the bits' exponent field is k + 1023."""
     shifted = tl.fma(x, constant(x, LOG2E[0]), constant(x, BIASED))
     k = shifted - constant(x, BIASED)
     r = tl.fma(-k, constant(x, LN2[1]), tl.fma(-k, constant(x, LN2[0]), x))
-    return double_of(bits_of(shifted) << 52), tl.fma(r * r, polynomial(r, EXP, 10), r)
+    return double_of(bits_of(shifted) << 52), r
 
 
 @triton.jit
 def exp_double(x):
-    scale, below = exp_below(x)
-    return (1.0 + below) * scale
+    """e^x = 2^k + 2^k r (1 + r Q(r))."""
+    scale, r = exp_split(x)
+    return tl.fma(scale * r, tl.fma(r, polynomial(r, EXP, 10), constant(r, 1.0)), scale)
 
 
 @triton.jit
 def expm1_double(x):
-    scale, below = exp_below(x)
-    return tl.fma(scale, below, scale - 1.0)
+    """e^x - 1 = 2^k (e^r - 1) + (2^k - 1)."""
+    scale, r = exp_split(x)
+    return tl.fma(scale, tl.fma(r * r, polynomial(r, EXP, 10), r), scale - 1.0)
 
 
 @triton.jit
@@ -100,8 +131,9 @@ def exp2(x):
     d = clamp(x, -151.0, 129.0).to(tl.float64)
     shifted = d + constant(d, BIASED)
     r = d - (shifted - constant(d, BIASED))
-    fraction = tl.fma(r, polynomial(r, EXP2, 11), constant(d, 1.0))
-    return canonical((fraction * double_of(bits_of(shifted) << 52)).to(tl.float32))
+    scale = double_of(bits_of(shifted) << 52)
+    y = tl.fma(scale * r, polynomial(r, EXP2, 11), scale).to(tl.float32)
+    return canonical(stepped(x, y, EXP2_TIES, 4))
 
 
 @triton.jit
@@ -115,7 +147,8 @@ def sigmoid(x):
     general = 1.0 / (1.0 + exp_double(-clamp(x, -104.5, 89.0).to(tl.float64)))
     d = x.to(tl.float64)
     small = tl.fma(d, constant(d, SIGMOID_SLOPE[0]), constant(d, 0.5))
-    return canonical(tl.where(tl.abs(x) < 0.0001220703125, small, general).to(tl.float32))
+    y = tl.where(tl.abs(x) < 0.0001220703125, small, general).to(tl.float32)
+    return canonical(stepped(x, y, SIGMOID_TIES, 2))
 
 
 @triton.jit
@@ -141,12 +174,18 @@ def log_split(u):
 
 
 @triton.jit
-def log_near_one(f):
-    """ln(1 + f) = (f - f^2/2) + s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2."""
+def log_defect(f):
+    """f - ln(1 + f) = f^2/2 - s (f^2/2 + z W(z)) with s = f / (2 + f), z = s^2."""
     s = f / (2.0 + f)
     z = s * s
-    rest = s * tl.fma(z, polynomial(z, LOG, 7), 0.5 * f * f)
-    return tl.fma(-0.5 * f, f, f) + rest
+    half_square = 0.5 * f * f
+    return tl.fma(-s, tl.fma(z, polynomial(z, LOG, 7), half_square), half_square)
+
+
+@triton.jit
+def log_sum(k, f):
+    """k ln(2) + ln(1 + f)."""
+    return tl.fma(k, constant(k, LN2[0]), f - tl.fma(-k, constant(k, LN2[1]), log_defect(f)))
 
 
 @triton.jit
@@ -159,21 +198,23 @@ def log_limits(u, y):
 @triton.jit
 def log(x):
     k, m = log_split(x.to(tl.float64))
-    y = tl.fma(k, constant(k, LN2[0]), tl.fma(k, constant(k, LN2[1]), log_near_one(m - 1.0)))
-    return log_limits(x, y.to(tl.float32))
+    return log_limits(x, stepped(x, log_sum(k, m - 1.0).to(tl.float32), LOG_TIES, 10))
 
 
 @triton.jit
 def log2(x):
     k, m = log_split(x.to(tl.float64))
-    return log_limits(x, tl.fma(log_near_one(m - 1.0), constant(k, LOG2E[0]), k).to(tl.float32))
+    f = m - 1.0
+    return log_limits(x, tl.fma(f - log_defect(f), constant(k, LOG2E[0]), k).to(tl.float32))
 
 
 @triton.jit
 def log10(x):
     k, m = log_split(x.to(tl.float64))
-    near_one = tl.fma(k, constant(k, LOG10_2[1]), log_near_one(m - 1.0) * constant(k, LOG10E[0]))
-    return log_limits(x, tl.fma(k, constant(k, LOG10_2[0]), near_one).to(tl.float32))
+    f = m - 1.0
+    near_one = tl.fma(k, constant(k, LOG10_2[1]), (f - log_defect(f)) * constant(k, LOG10E[0]))
+    y = tl.fma(k, constant(k, LOG10_2[0]), near_one).to(tl.float32)
+    return log_limits(x, stepped(x, y, LOG10_TIES, 2))
 
 
 @triton.jit
@@ -181,9 +222,8 @@ def log1p(x):
     d = x.to(tl.float64)
     u = 1.0 + d
     k, m = log_split(u)
-    near_one = log_near_one(tl.where(k == 0, d, m - 1.0))
-    y = tl.fma(k, constant(k, LN2[0]), tl.fma(k, constant(k, LN2[1]), near_one))
-    return tl.where(x == 0, x, log_limits(u.to(tl.float32), y.to(tl.float32)))
+    y = stepped(x, log_sum(k, tl.where(k == 0, d, m - 1.0)).to(tl.float32), LOG1P_TIES, 18)
+    return tl.where(x == 0, x, log_limits(u.to(tl.float32), y))
 
 
 @triton.jit
@@ -241,7 +281,8 @@ def sin(x, table):
     shifted = tl.fma(d, constant(d, INV_PI[0]), constant(d, ROUNDER))
     n = shifted - constant(d, ROUNDER)
     r = tl.fma(-n, constant(d, PI[1]), tl.fma(-n, constant(d, PI[0]), d))
-    small = tl.where(x == 0, x, sine(r, bits_of(shifted)).to(tl.float32))
+    y = stepped(tl.abs(x), sine(r, bits_of(shifted)).to(tl.float32), SIN_TIES, 2)
+    small = tl.where(x == 0, x, y)
     return trig_limits(x, small, 0, table)
 
 
@@ -263,4 +304,6 @@ def trig_limits(x, small, half: tl.constexpr, table):
     large = sine_of_large(tl.where(regular, a, TRIG_BOUND), half, table).to(tl.float32)
     if half == 0:
         large = tl.where(x < 0, -large, large)
+    else:
+        large = stepped(a, large, COS_TIES, 6)
     return tl.where(a < TRIG_BOUND, small, tl.where(regular, large, constant_nan(x)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -57,6 +58,24 @@ def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
 def test_the_examples_have_the_roots_of_native() -> None:
     finished = run("triton_state.py", "1", "-m", "long")
     assert finished.returncode == 0 and "2 passed" in finished.stdout, finished.stdout[-4000:]
+
+
+@needs_triton
+@needs_interpreter
+@pytest.mark.long
+def test_the_report_of_a_gpu_runs_through_in_the_interpreter(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bench" / "gpu.py"), "--dry", "--json", str(tmp_path / "gpu.json")]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    report = json.loads((tmp_path / "gpu.json").read_text())
+    assert finished.returncode == 0 and report["errors"] == {}, finished.stdout[-4000:] + finished.stderr[-2000:]
+    assert {row["case"].split()[0] for row in report["rows"]} >= {
+        "narrow",
+        "wide",
+        "exp",
+        "softmax",
+        "hash",
+        "llama-1b",
+    }
 
 
 @needs_triton

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from kernels.portable.functions import FUNCTIONS
 from kernels.triton import OPERATORS, coefficients
 from kernels.triton.matmul import TILINGS, Tiling, matmul
 
+VECTORS = Path(__file__).parents[1] / "vectors" / "functions"
 SECONDS_EACH = tuple(f"K = {terms}, {kind}" for terms in (131071, 131072) for kind in ("equal", "random", "cancelling"))
 KEPT = "K = 131072, equal"
 CASES = [
@@ -58,7 +61,19 @@ def test_a_function_in_triton_has_the_portable_bits_on_any_pattern(op: str) -> N
     np.testing.assert_array_equal(got.view(np.uint32), wanted.view(np.uint32))
 
 
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_function_in_triton_is_right_where_it_is_nearest_to_a_tie(path: Path) -> None:
+    pairs = np.array([[int(word, 16) for word in line.split()] for line in path.read_text().splitlines()], np.uint32)
+    x = np.ascontiguousarray(pairs[:, 0]).view(np.float32)
+    got = backends.load("triton").run(path.stem, [x], {})
+    np.testing.assert_array_equal(got.view(np.uint32), pairs[:, 1])
+
+
 def test_the_coefficients_are_those_of_the_portable_functions() -> None:
+    for module in (functions_exp, functions_log, functions_trig):
+        for name in ("EXP2_TIES", "SIGMOID_TIES", "LOG_TIES", "LOG10_TIES", "LOG1P_TIES", "SIN_TIES", "COS_TIES"):
+            if hasattr(module, name):
+                assert getattr(coefficients, name).value == coefficients.ties(getattr(module, name)).value, name
     for module in (functions_exp, functions_log, functions_trig):
         for name in ("EXP", "EXP2", "ERF", "LN2", "LOG", "LOG10_2", "SIN", "PI"):
             if hasattr(module, name):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from small_jobs import small_job, small_program
 
+from bench import gpu
+from bench.gpu_scale import DRY, Scale
 from engine.execute import Executor, NodeFault
 from engine.job import store_traced
 from engine.replay import Replay, check
@@ -21,6 +25,7 @@ from engine.run import RunFolder
 from engine.trace import trace_job
 from engine.train import train
 from kernels import hashing
+from kernels.triton import record
 from kernels.triton.hashing import many_roots
 from kernels.triton.sha256_constants import ROUND_WORDS, START
 from kernels.types import NUMPY_DTYPE
@@ -104,3 +109,34 @@ def test_an_example_has_the_roots_of_native(example: str, tmp_path: Path) -> Non
     for backend in ("native", "triton"):
         train(tmp_path / "job", tmp_path / backend, backend)
     assert RunFolder(tmp_path / "triton").roots() == RunFolder(tmp_path / "native").roots()
+
+
+def test_a_kernel_that_never_ran_on_a_gpu_is_called_unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "RUNS", ())
+    assert "unproven: on record for no GPU" in record.about() and "device Triton's interpreter" in record.about()
+    monkeypatch.setattr(record, "RUNS", (record.Run("H100", "580.1", record.sources(), "d"),))
+    assert record.about().endswith(f"kernels {record.sources()}: proven on H100")
+    monkeypatch.setattr(record, "RUNS", (record.Run("H100", "580.1", "other sources", "d"),))
+    assert "unproven" in record.about()
+
+
+def test_the_report_of_a_gpu_fails_where_a_bit_differs_and_says_what_could_not_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(scale: Scale) -> Iterator[str]:
+        raise RuntimeError("no such device")
+        yield "never"
+
+    checks = {"right": lambda scale: iter(()), "wrong": lambda scale: iter(["add: zeros"]), "broken": broken}
+    monkeypatch.setattr(gpu, "CHECKS", checks)
+    monkeypatch.setattr(gpu, "FIGURES", {"slow": broken})
+    status = {}
+    for name in ("right", "wrong", "broken", "slow"):
+        report = gpu.Report(tmp_path / f"{name}.json")
+        work = gpu.run_figure if name == "slow" else gpu.run_check
+        report.section(name, lambda work=work, report=report, name=name: work(report, name, DRY))  # type: ignore[misc]
+        status[name] = report.status
+        written = json.loads((tmp_path / f"{name}.json").read_text())
+        assert {"machine", "commit", "rows"} <= set(written) and written["machine"]["gpu"] == record.device_name()
+    assert status == {"right": 0, "wrong": 1, "broken": 2, "slow": 0}
+    assert "no such device" in written["errors"]["slow"]

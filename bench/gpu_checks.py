@@ -1,0 +1,133 @@
+"""Whether a GPU gives the law's bits: conformance, generated kernels, every tiling of a product, hashes, functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import torch
+
+from bench.gpu_scale import Scale
+from engine import fusion
+from engine.program import Program
+from kernels import backends, conformance, hashing, spec
+from kernels.triton import MEMORY, OPERATORS, compile_group, matmul
+from kernels.triton.hashing import many_roots
+from tests.engine.random_programs import random_inputs, random_program
+
+VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "functions"
+FUNCTIONS = tuple(sorted(path.stem for path in VECTORS.glob("*.txt")))
+
+
+def conformance_cases(scale: Scale) -> Iterator[str]:
+    """The names of the conformance cases that differ from the definition."""
+    gpu, defined = backends.load("triton"), backends.load("spec")
+    cases = conformance.cases()[:: scale.case_step]
+    results = {case.name: conformance.outcome(case, gpu) for case in cases}
+    if scale.case_step == 1 and conformance.digest(results) == conformance.GOLDEN:
+        return
+    for case in cases:
+        if results[case.name] != conformance.outcome(case, defined):
+            yield case.name
+
+
+def generated_kernels(scale: Scale) -> Iterator[str]:
+    """The random programs in which a group's kernel differs from its members by the definition."""
+    for seed in range(scale.programs):
+        program = random_program(seed)
+        inputs = random_inputs(program, seed)
+        for blocks in ((4096, 8192), (32, 4)):
+            if any(got.tobytes() != want.tobytes() for got, want in group_outputs(program, inputs, *blocks)):
+                yield f"random program {seed}, blocks {blocks}"
+
+
+def group_outputs(
+    program: Program, inputs: list[np.ndarray], elements: int, longest: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(ours, the definition's) of every value of every group, from the definition's operands."""
+    values = list(inputs)
+    for node in program.nodes:
+        values.append(spec.run(node.op, [values[o] for o in node.operands], node.attributes))
+    for unit in fusion.units_of(program):
+        if unit.is_group:
+            group, reads, writes = fusion.group_of(program, unit, frozenset(range(len(values))))
+            got = compile_group(group, elements, longest)([MEMORY.put(values[number]) for number in reads], 1)
+            yield from zip(map(MEMORY.get, got), (np.ascontiguousarray(values[n]) for n in writes), strict=True)
+
+
+def every_tiling(scale: Scale) -> Iterator[str]:
+    """The tilings of the product that change a byte."""
+    numbers = np.random.default_rng(7)
+    a = numbers.standard_normal((257, 700), dtype=np.float32)
+    b = numbers.standard_normal((700, 131), dtype=np.float32)
+    a[3, 7], b[5, 9], a[6], b[:, 11] = np.nan, -np.inf, 0, 0
+    for width, tilings in matmul.TILINGS.items():
+        want = spec.run("matmul", [a, b], {"width": width}).tobytes()
+        for tiling in tilings:
+            try:
+                got = matmul.matmul(MEMORY.put(a), MEMORY.put(b), width, tiling)
+            except matmul.TOO_LARGE:
+                continue
+            if MEMORY.get(got).tobytes() != want:
+                yield f"{width} {tiling}"
+
+
+def hashes(scale: Scale) -> Iterator[str]:
+    """The sizes whose trees differ from hashlib's."""
+    numbers = np.random.default_rng(0)
+    arrays = [numbers.integers(0, 256, size, dtype=np.uint8) for size in (0, 1, 55, 1023, 1024, 1025, 99_999)]
+    got = many_roots([MEMORY.put(array) for array in arrays], 16)
+    for array, roots in zip(arrays, got, strict=True):
+        if roots != hashing.subtree_roots(array, 16):
+            yield f"{array.size} bytes"
+
+
+def vectors(scale: Scale) -> Iterator[str]:
+    """The functions that are wrong on the inputs nearest to a tie, whose values are by MPFR."""
+    for name in FUNCTIONS:
+        pairs = np.array([[int(word, 16) for word in line.split()] for line in lines_of(name)], np.uint32)
+        x = np.ascontiguousarray(pairs[:, 0]).view(np.float32)
+        got = MEMORY.get(OPERATORS[name](MEMORY.put(x))).view(np.uint32)
+        if (got != pairs[:, 1]).any():
+            yield f"{name}: {int((got != pairs[:, 1]).sum())} of {len(pairs)} vectors"
+
+
+def lines_of(name: str) -> list[str]:
+    """The lines of a function's vectors."""
+    return (VECTORS / f"{name}.txt").read_text().splitlines()
+
+
+def exhaustive(scale: Scale) -> Iterator[str]:
+    """The functions that differ from the native library, itself checked on all 2^32 inputs, on any of them."""
+    native, threads = backends.load("native"), torch.get_num_threads()
+    ends = monotonic() + scale.exhaustive_s
+    for name in FUNCTIONS:
+        wrong, seen = 0, 0
+        for start in range(0, 2**32, scale.chunk):
+            if monotonic() > ends or seen >= scale.inputs:
+                break
+            x = np.arange(start, start + scale.chunk, dtype=np.uint32).view(np.float32)
+            x = np.where(np.isnan(x), np.float32(np.nan), x)
+            want = native.run(name, [x], {}, threads=threads)
+            got = OPERATORS[name](MEMORY.put(x))
+            wrong += int((got.view(torch.int32) != MEMORY.put(want.view(np.int32))).sum())
+            seen += scale.chunk
+        print(f"  {name}: {seen} inputs, {wrong} wrong", flush=True)
+        if wrong:
+            yield f"{name}: {wrong} of {seen} inputs"
+        if seen < scale.inputs:
+            raise RuntimeError(
+                f"exhaustive: {scale.exhaustive_s} s ended in {name}; it and what follows are not checked"
+            )
+
+
+CHECKS = {
+    "conformance": conformance_cases,
+    "vectors": vectors,
+    "hashes": hashes,
+    "tilings": every_tiling,
+    "generated kernels": generated_kernels,
+    "exhaustive": exhaustive,
+}
