@@ -29,7 +29,7 @@ from protocol.game.transition import advance, apply
 from protocol.game.types import ClaimStatus, JobStatus, first_state, state_hash
 from protocol.identity import Identity, signed_from_bytes
 from protocol.players.player import Player
-from tests.adversaries.strategies import TACTICS, Tactic, with_tactic
+from protocol.simulation.tactics import TACTICS, Tactic, with_tactic
 from tests.protocol.scene import Scene
 from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, THIRD, VERIFIER, ToyLaw, ToyTrace, digest
 

@@ -11,7 +11,7 @@ from protocol.game.messages import CommitChallenge, PlaceBid, RevealChallenge, c
 from protocol.game.rules import Refused
 from protocol.game.types import ClaimStatus, JobStatus
 from protocol.identity import Identity
-from tests.adversaries.strategies import TACTICS, PlaysOn, StopsAnswering, Tactic, with_tactic
+from protocol.simulation.tactics import TACTICS, PlaysOn, StopsAnswering, Tactic, with_tactic
 from tests.protocol.scene import FUNDS, Scene
 from tests.protocol.toy import (
     OTHER,
