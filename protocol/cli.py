@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_outputs(commands)
     _add_dispute(commands)
+    _add_simulate(commands)
     _add_selftest(commands)
     return parser
 
@@ -390,6 +391,33 @@ def _dispute(options: argparse.Namespace) -> int:
 
 
 # selftest
+
+
+# simulate
+
+
+def _add_simulate(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "simulate",
+        _simulate,
+        "Plays seeded jobs with liars, crashes and a bad network, and checks every promise after every message. "
+        "A seed that breaks one plays again exactly.",
+    )
+    parser.add_argument("--seed", type=_natural, default=0, help="the first seed (default: 0)")
+    parser.add_argument("--games", type=_positive, default=1000, help="how many seeds from there on (default: 1000)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="add up in a report; the seeds that it has are not played again"
+    )
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from protocol.simulation.run import simulate
+
+    with ProgressLine("") as line:
+        totals = simulate(options.seed, options.games, options.json, line.counted)
+    print(totals)
+    return 0 if not totals.broken else DIFFERENT
 
 
 def _add_selftest(commands: Commands) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from engine.train import Progress
@@ -18,7 +19,7 @@ class ProgressLine:
     def __init__(self, label: str = "", stream: TextIO | None = None) -> None:
         self.label, self.stream = label, stream or sys.stderr
         self.terminal = self.stream.isatty()
-        self.shown_at = time.monotonic()
+        self.begun = self.shown_at = time.monotonic()
         self.text = ""
 
     def __enter__(self) -> ProgressLine:
@@ -29,10 +30,18 @@ class ProgressLine:
             self.stream.write("\r\x1b[K")
 
     def __call__(self, now: Progress) -> None:
+        self._show(now.step == now.steps, lambda: text_of(now))
+
+    def counted(self, done: int, total: int) -> None:
+        """So many things of so many are done."""
+        rate = done / max(time.monotonic() - self.begun, 1e-9)
+        self._show(done == total, lambda: f"{done}/{total}  {rate:.1f} a second  {(total - done) / rate:.0f} s left")
+
+    def _show(self, last: bool, text: Callable[[], str]) -> None:
         period = TERMINAL_PERIOD_S if self.terminal else LOG_PERIOD_S
-        if now.step == now.steps or time.monotonic() - self.shown_at >= period:
+        if last or time.monotonic() - self.shown_at >= period:
             self.shown_at = time.monotonic()
-            self.text = self.label + text_of(now)
+            self.text = self.label + text()
             self.stream.write(f"\r\x1b[K{self.text}" if self.terminal else self.text + "\n")
             self.stream.flush()
 

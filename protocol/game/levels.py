@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.merkle import leaf_hash
-from protocol.game.params import Law, Params, Point
-from protocol.game.types import ELEMENT, INTERVAL, NODE, STEP, Game, Stage, State
+from protocol.game.params import Law, Params, Point, Terms
+from protocol.game.types import ELEMENT, INTERVAL, LEVELS, NODE, STEP, Game, Stage, State
 from protocol.referee.question import ITEM_BYTES, Phase, Question
 from protocol.referee.sums import MAX_SUM
 
@@ -49,6 +49,14 @@ def level_size(law: Law, game: Game) -> int:
 def leaf_at(law: Law, level: int, index: int, value: bytes) -> bytes:
     """The leaf hash of a value at a level. Above the first level stands the claim, whose leaves are state roots."""
     return law.leaf(index, value) if level == STEP else leaf_hash(value)
+
+
+def longest_game_s(terms: Terms, intervals: int) -> int:
+    """The most seconds that a game may take while others about `intervals` intervals of the claim are open.
+
+    Somebody's clock always runs, and nobody's is longer than the first one and what each level and each interval adds.
+    """
+    return 2 * terms.clock_s + terms.level_extension_s * (2 * (len(LEVELS) - 1) + intervals)
 
 
 def shown_bytes(law: Law, game: Game) -> int:

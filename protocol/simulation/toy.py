@@ -171,6 +171,8 @@ class ToyTrace:
     law: ToyLaw
     lies: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
     patches: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    _kept: dict[int, list[Vector]] = field(default_factory=dict, repr=False)
+    _roots: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def job(self) -> bytes:
@@ -201,12 +203,19 @@ class ToyTrace:
         return values[1:]
 
     def _committed(self, step: int) -> list[Vector]:
+        if step not in self._kept:
+            self._kept[step] = self._with_patches(step)
+        return self._kept[step]
+
+    def _with_patches(self, step: int) -> list[Vector]:
         values = self._step(step, self._states[step])
         patched = (self.patches.get((step, entry)) for entry in range(self.law.entries))
         return [value if patch is None else bent(value, patch) for value, patch in zip(values, patched, strict=True)]
 
     def state_root(self, step: int) -> bytes:
-        return self.law.start if step == 0 else root_of(self.slot_hashes(step - 1))
+        if step not in self._roots:
+            self._roots[step] = self.law.start if step == 0 else root_of(self.slot_hashes(step - 1))
+        return self._roots[step]
 
     def slot_hashes(self, step: int) -> tuple[bytes, bytes]:
         return slots_of(self._committed(step)[-1], step + 1)

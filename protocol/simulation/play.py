@@ -1,0 +1,213 @@
+"""One scenario from the posting of its job to its end, with every promise checked after every message."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from protocol.game.levels import longest_game_s
+from protocol.game.messages import Deposit, PostJob
+from protocol.game.params import Params
+from protocol.game.types import ClaimStatus, Game, JobStatus, State
+from protocol.players.dishonest import ForgingSolver, ForgingVerifier
+from protocol.players.player import Player
+from protocol.players.solver import Solver
+from protocol.players.verifier import Verifier
+from protocol.simulation.scenario import Actor, Scenario, scenario_of
+from protocol.simulation.tactics import with_tactic
+from protocol.simulation.toy import ToyLaw, ToyTrace, toy_law_of
+from protocol.simulation.world import Party, Wire, World
+
+SUPPLY, FUNDS = 10**9, 10**6
+WAKE_S, LONGEST_S = (5, 35), 10**6
+OPERATOR, SUBMITTER = Party("operator"), Party("submitter")
+
+
+class Broken(Exception):
+    """A promise that a game did not hold."""
+
+
+@dataclass
+class Report:
+    """What came of one scenario."""
+
+    seed: int
+    games: int = 0
+    messages: int = 0
+    lost: int = 0
+    refused: int = 0
+    longest_s: int = 0
+    honest_moves: int = 0
+    outcome: str = ""
+
+
+@dataclass
+class Referee:
+    """Checks the promises while a scenario is played."""
+
+    scenario: Scenario
+    honest: dict[str, str]
+    opened: dict[bytes, int] = field(default_factory=dict)
+    longest_s: int = 0
+
+    def watch(self, before: State, after: State) -> None:
+        """After every message: money is constant, nobody is below zero, no honest party is named, ends are final."""
+        promise(after.ledger.total == SUPPLY, "money is constant")
+        promise(min(after.ledger.balances.values(), default=0) >= 0, "no account is below zero")
+        if after.games is not before.games:
+            for game in after.games.values():
+                if (old := before.games.get(game.id)) is not game:
+                    self._game(old, game, after)
+        for key, claim in before.claims.items():
+            promise(
+                claim.status is ClaimStatus.OPEN or after.claims[key].status is claim.status, "a decided claim stays"
+            )
+
+    def _game(self, old: Game | None, game: Game, state: State) -> None:
+        promise(old is None or old.open, "a finished game stays")
+        self.opened.setdefault(game.id, state.now)
+        for side, wrong in zip(game.sides, game.wrong, strict=True):
+            promise(not (wrong and side.party in self.honest), f"{self.honest.get(side.party)} is not named wrong")
+        if not game.open:
+            took = state.now - self.opened[game.id]
+            self.longest_s = max(self.longest_s, took)
+            others = len(state.claims[game.claim].roots)
+            promise(took <= longest_game_s(self.scenario.terms, others), "a game ends within its bound")
+
+
+def promise(kept: object, what: str) -> None:
+    """Stop the simulation where a promise is broken."""
+    if not kept:
+        raise Broken(what)
+
+
+class Freeloader(Verifier):
+    """Objects to nothing by itself: it commits to what another has revealed, and plays that."""
+
+    def objection(self, claim: Any, law: Any) -> tuple[int, bytes] | None:
+        """What somebody else said."""
+        games = [self.coordinator.state.games[key] for key in claim.games]
+        return next(((game.index, game.rival) for game in games if game.open), None)
+
+
+class Table:
+    """A scenario with its world, its players and its clockwork."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.chance = scenario, random.Random(scenario.seed ^ 0x5EED)
+        actors = (scenario.solver, *scenario.verifiers)
+        self.parties = {actor.name: Party(f"{scenario.seed} {actor.name}") for actor in actors}
+        honest = {self.parties[actor.name].address: actor.name for actor in actors if actor.honest}
+        self.referee = Referee(scenario, {**honest, SUBMITTER.address: "submitter"})
+        params = Params("isobit simulation", OPERATOR.address, toy_law_of, SUPPLY)
+        self.world = World(params, scenario.network, self.chance, self.referee.watch)
+        self.players: dict[str, Player] = {}
+        self.moves = 0
+        self._fund()
+
+    def _fund(self) -> None:
+        bank = Player(OPERATOR, _Door(self.world), self.scenario.solver.trace)  # type: ignore[arg-type]
+        for party in (SUBMITTER, *self.parties.values()):
+            bank.send(Deposit(party.address, FUNDS))
+        poster = Player(SUBMITTER, _Door(self.world), self.scenario.solver.trace)  # type: ignore[arg-type]
+        poster.send(PostJob(self.scenario.terms, self.scenario.law.job, b"toy", b"toy"))
+
+    def _player(self, actor: Actor) -> Player:
+        """The player of an actor, made anew after a crash from its key and its trace."""
+        if actor.name not in self.players:
+            wire: Any = Wire(self.world)
+            identity: Any = self.parties[actor.name]
+            kinds: dict[str, type[Any]] = {"liar": ForgingVerifier, "freeloader": Freeloader}
+            kind = kinds.get(actor.kind, Verifier)
+            if actor is self.scenario.solver:
+                kind = Solver if actor.honest else ForgingSolver
+            player: Player = kind(identity, wire, trace=actor.trace)
+            self.players[actor.name] = player if actor.honest else with_tactic(player, actor.tactic(actor.seed))
+        return self.players[actor.name]
+
+    def wake(self, actor: Actor) -> None:
+        """A party looks at the public state and sends what is its to send; now and then it has crashed before."""
+        self.world.at(self.world.now + self.chance.randint(*WAKE_S), partial(self.wake, actor))
+        if self.chance.randrange(1000) < self.scenario.crashes:
+            self.players.pop(actor.name, None)
+        player = self._player(actor)
+        player.coordinator.look()  # type: ignore[attr-defined]
+        before = self.world.sent
+        player.next_messages()
+        self.moves += (self.world.sent - before) * actor.honest
+
+    def play(self) -> Report:
+        """Until the job has ended and nobody has anything left to decide."""
+        for actor in (self.scenario.solver, *self.scenario.verifiers):
+            self.world.at(self.chance.randint(*WAKE_S), partial(self.wake, actor))
+        if self.scenario.crashes:
+            self.world.at(self.chance.randint(1, 3000), self.world.restart)
+        while self.world.now < LONGEST_S and not self._ended():
+            self.world.step()
+        promise(self._ended(), "a job ends")
+        if self.scenario.crashes:
+            self.world.restart()
+        self._promises()
+        return self._report()
+
+    def _ended(self) -> bool:
+        jobs = self.world.state.jobs.values()
+        return all(job.status not in (JobStatus.POSTED, JobStatus.RUNNING, JobStatus.CLOSING) for job in jobs)
+
+    def _worth(self, party: Party) -> int:
+        ledger = self.world.state.ledger
+        return ledger.balance(party.address) + ledger.locked(party.address)
+
+    def _promises(self) -> None:
+        """At the end: no wrong claim is final, every right one of an honest solver is, no honest party is poorer."""
+        (job,) = self.world.state.jobs.values()
+        scenario, truth = self.scenario, _truth(self.scenario.law)
+        for key in job.claims:
+            claim = self.world.state.claims[key]
+            right = all(root in truth for root in claim.roots)
+            promise(right or claim.status is not ClaimStatus.FINAL, "no wrong claim is final")
+        promise(not scenario.solver.honest or job.status is JobStatus.DONE, "an honest solver's job is done")
+        for actor in (scenario.solver, *scenario.verifiers):
+            gain = self._worth(self.parties[actor.name]) - FUNDS
+            promise(not actor.honest or gain >= 0, f"{actor.name} ends no poorer")
+            promise(actor.kind != "freeloader" or gain <= 0, f"{actor.name} earns nothing")
+        paid = scenario.terms.price if job.status is JobStatus.DONE else 0
+        promise(self._worth(SUBMITTER) >= FUNDS - max(paid, job.price), "the submitter pays the price at most")
+        open_locks = [held for held in self.world.state.ledger.reserved.values() if held.open]
+        promise(not open_locks, "every lock is resolved")
+
+    def _report(self) -> Report:
+        (job,) = self.world.state.jobs.values()
+        world = self.world
+        return Report(
+            seed=self.scenario.seed,
+            games=len(world.state.games),
+            messages=len(world.log),
+            lost=world.lost,
+            refused=world.refused,
+            longest_s=self.referee.longest_s,
+            honest_moves=self.moves,
+            outcome=job.status.value,
+        )
+
+
+class _Door(Wire):
+    """The coordinator's own door: nothing is lost at it."""
+
+    def submit(self, signed: Any) -> None:
+        self._world.deliver(signed.message)
+        self.look()
+
+    def look(self) -> None:
+        self.state = self._world.state
+
+
+def _truth(law: ToyLaw) -> set[bytes]:
+    return {ToyTrace(law).state_root(step) for step in range(law.steps + 1)}
+
+
+def play_seed(seed: int) -> Report:
+    """Play the scenario of a seed; Broken where a promise is."""
+    return Table(scenario_of(seed)).play()

@@ -1,0 +1,113 @@
+"""What a seed stands for: a job, a network, and who takes part how."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from protocol.game.params import ARITIES, Terms
+from protocol.simulation.tactics import TACTICS, Tactic
+from protocol.simulation.toy import ToyLaw, ToyTrace, digest
+from protocol.simulation.world import Network
+
+# How many liars: (the most, weight).
+CROWDS = ((1, 60), (4, 30), (12, 9), (50, 1))
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One challenger.
+
+    kind: honest; liar (its trace is wrong); frenemy (its trace is right and its play is not); freeloader (waits for
+          another's challenge and plays it as its own)
+    """
+
+    name: str
+    kind: str
+    trace: ToyTrace
+    tactic: type[Tactic]
+    seed: int
+
+    @property
+    def honest(self) -> bool:
+        return self.kind == "honest"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A job with everyone who takes part in it. crashes: of 1000 wakings of a party, and of the coordinator."""
+
+    seed: int
+    law: ToyLaw
+    terms: Terms
+    network: Network
+    crashes: int
+    solver: Actor
+    verifiers: tuple[Actor, ...]
+
+
+def scenario_of(seed: int) -> Scenario:
+    """The scenario of a seed, the same wherever it is drawn."""
+    chance = random.Random(seed)
+    law = ToyLaw(steps := chance.randint(1, 10), chance.randint(1, min(4, steps)), chance.randint(1, 9))
+    solver = _solver(chance, law)
+    verifiers = [
+        Actor(f"honest {number}", "honest", ToyTrace(law), Tactic, 0) for number in range(_honest(chance, solver))
+    ]
+    most = chance.choices([most for most, _ in CROWDS], [weight for _, weight in CROWDS])[0]
+    for number in range(chance.randint(0 if solver.kind == "liar" else 1, most)):
+        verifiers.append(_dishonest(chance, law, number))
+    network = Network(
+        chance.choice((0, 50, 300)), chance.choice((0, 100)), chance.choice((0, 3, 10)), chance.randint(0, 4)
+    )
+    return Scenario(seed, law, _terms(chance, law), network, chance.choice((0, 0, 50)), solver, tuple(verifiers))
+
+
+def _honest(chance: random.Random, solver: Actor) -> int:
+    """The honest verifiers: one at least where the solver is not."""
+    return chance.randint(1, 2) if solver.kind == "liar" else chance.randint(0, 1)
+
+
+def _solver(chance: random.Random, law: ToyLaw) -> Actor:
+    if chance.random() < 0.4:
+        return Actor("solver", "honest", ToyTrace(law), Tactic, 0)
+    return Actor("solver", "liar", _wrong(chance, law), chance.choice(TACTICS), chance.randrange(2**32))
+
+
+def _wrong(chance: random.Random, law: ToyLaw) -> ToyTrace:
+    """A trace with one or two lies; now and then a right trace with a bent commitment and a bent end."""
+    places = [(chance.randrange(law.steps), chance.randrange(law.entries)) for _ in range(chance.randint(1, 2))]
+    lies = {place: digest(b"lie", chance.randrange(6)) for place in places}
+    if chance.random() < 0.8:
+        return ToyTrace(law, lies)
+    last = min((places[0][0] // law.interval + 1) * law.interval, law.steps) - 1
+    return ToyTrace(law, patches={places[0]: digest(b"patch"), (last, law.entries - 1): digest(b"end")})
+
+
+def _dishonest(chance: random.Random, law: ToyLaw, number: int) -> Actor:
+    kind = chance.choice(("liar", "liar", "liar", "frenemy", "freeloader"))
+    trace = _wrong(chance, law) if kind == "liar" else ToyTrace(law)
+    tactic = chance.choice(TACTICS[1:] if kind == "frenemy" else TACTICS)
+    return Actor(f"{kind} {number}", kind, trace, Tactic if kind == "freeloader" else tactic, chance.randrange(2**32))
+
+
+def _terms(chance: random.Random, law: ToyLaw) -> Terms:
+    """Terms under which a message that is lost a few times still comes in time."""
+    whole = chance.randint(1, -(-law.steps // law.interval)) * law.interval
+    return Terms(
+        price=chance.randint(1, 2000),
+        solver_bond=chance.randint(2, 1001),
+        challenge_bond=chance.randint(2, 301),
+        challenge_bond_rise=chance.randint(0, 20),
+        abandon_fee=0,
+        segment=whole,
+        claims_ahead=chance.randint(1, 4),
+        arity=chance.choice(ARITIES),
+        bid_period_s=200,
+        claim_period_s=2000,
+        reveal_period_s=400,
+        challenge_period_s=1500,
+        clock_s=1500,
+        move_period_s=400,
+        level_extension_s=chance.randint(1, 400),
+    )
