@@ -116,11 +116,18 @@ class Executor:
             for value, result in zip(call.writes, results, strict=True):
                 held[value] = result
             if watch is not None and not is_layout(node_of(self.program, call.members[0]).op):
-                get = self.memory.get
-                watch(call.members[0], [get(operand) for operand in operands], get(results[0]))
+                self._show(watch, call.members[0], operands, results[0])
             for value in call.frees:
                 held[value] = None
         return held
+
+    def _show(self, watch: Watch, node: int, operands: Sequence[Any], result: Any) -> None:
+        """Lets a watcher see a node's arrays; what it changes in the result stays changed on a device too."""
+        get = self.memory.get
+        shown = get(result)
+        watch(node, [get(operand) for operand in operands], shown)
+        if not self.memory.on_host:
+            self.memory.copy(result, shown)
 
 
 def require_type(name: str, type_: TensorType, array: Any) -> None:

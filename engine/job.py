@@ -130,18 +130,20 @@ class JobFolder:
 
     def step_inputs(self, state: Mapping[str, Array]) -> dict[str, Array]:
         """The values of the program's inputs at a state: its slots, and what its step and seed decide."""
-        step, seed = int(state["step"]), int(state["seed"])
+        slots = {value.name: state[value.name] for value in self.program.inputs_of("state")}
+        return {**slots, **self.other_inputs(int(state["step"]), int(state["seed"]))}
+
+    def other_inputs(self, step: int, seed: int) -> dict[str, Array]:
+        """The values of the inputs that a step and a seed decide: all but the state."""
         if not 0 <= step < self.job.steps:
             raise ValueError(f"job: got step {step}, want 0 to {self.job.steps - 1}")
         values = self.dataset.load(self._batch_types, seed, step)
         for value in self.program.inputs:
             match value.role:
-                case "state":
-                    values[value.name] = state[value.name]
                 case "schedule":
                     values[value.name] = self.schedule[value.name][step : step + 1].reshape(())
                 case "step" | "seed":
-                    values[value.name] = state[value.role]
+                    values[value.name] = np.array(step if value.role == "step" else seed, np.int64)
                 case "micro_batch":
                     values[value.name] = np.zeros((), np.int64)
         return values

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from engine.ahead import Ahead
 from engine.execute import NodeFault
 from engine.job import JobFolder, next_state, open_job
 from engine.memory import estimate, require_fits
@@ -95,6 +96,7 @@ class _Run:
         self.metrics = run.metrics_log.open(range(self.step))
         self.outputs = OutputFiles(run.folder, job.program, self.step)
         self.synced = time.monotonic()
+        self.ahead = None if self.resident.memory.on_host else Ahead(job)
 
     def advance(self, last: int, every: int, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
         """Steps until `last`, or until stopped; a checkpoint every so many, and at the end."""
@@ -112,7 +114,7 @@ class _Run:
 
     def _one_step(self) -> dict[str, Any]:
         try:
-            metrics = self.resident.step(self.job.step_inputs(self.state))
+            metrics = self.resident.step(self._inputs())
         except NodeFault as fault:
             self._save()
             where = {"step": self.step, "node": fault.node, "operator": fault.operator, "element": fault.element}
@@ -124,6 +126,11 @@ class _Run:
         self.outputs.write(OnHost(self.state, self.resident.memory))
         self.step += 1
         return {name: number.item() for name, number in zip(self.run.metric_dtypes, numbers, strict=True)}
+
+    def _inputs(self) -> dict[str, Any]:
+        """What the step takes beside the state; of a device's next step too, while it computes this one."""
+        seed = int(self.state["seed"])
+        return self.job.other_inputs(self.step, seed) if self.ahead is None else self.ahead.inputs(self.step, seed)
 
     def _commit(self) -> bytes | None:
         """Append the state's root to the log where the job commits to it."""
@@ -160,6 +167,8 @@ class _Run:
         self.roots.close()
         self.metrics.close()
         self.outputs.close()
+        if self.ahead is not None:
+            self.ahead.close()
 
 
 @contextmanager

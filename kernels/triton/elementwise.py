@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.triton import functions
+from kernels.triton import functions, functions_trig
 from kernels.triton.coefficients import INV_PI_BITS
 from kernels.triton.faults import require
 from kernels.triton.launch import OPTIONS
@@ -67,9 +67,9 @@ def unary_kernel(x, out, table, n, OP: tl.constexpr, B: tl.constexpr):
     elif OP == "log1p":
         y = functions.log1p(v)
     elif OP == "sin":
-        y = functions.sin(v, table)
+        y = functions_trig.sin(v, table)
     elif OP == "cos":
-        y = functions.cos(v, table)
+        y = functions_trig.cos(v, table)
     elif OP == "tanh":
         y = functions.tanh(v)
     elif OP == "erf":

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 from kernels.group import Group
-from kernels.triton import functions, members
+from kernels.triton import functions, functions_trig, members
 from kernels.triton.elementwise import DTYPE, inverse_pi
 from kernels.triton.group_text import Axes, Blocks, kernel_text
 from kernels.triton.launch import INTERPRETED, OPTIONS
@@ -102,6 +102,7 @@ def kernel_of(text: str) -> Any:
     names: dict[str, Any] = {
         "tl": tl,
         "functions": functions,
+        "functions_trig": functions_trig,
         "members": members,
         "__name__": "kernels.triton.generated",
     }

@@ -34,7 +34,7 @@ def member(op: str, names: Sequence[str], dtype: str, result: str) -> str:
 
 def _of_floats(op: str, names: Sequence[str]) -> str:
     if op in WITH_TABLE:
-        return f"functions.{op}({names[0]}, table)"
+        return f"functions_trig.{op}({names[0]}, table)"
     module = "functions" if op in FUNCTIONS else "members"
     return f"{module}.{op if op in FUNCTIONS else f'{op}_float'}({', '.join(names)})"
 

@@ -17,7 +17,9 @@ from kernels.triton.scale import INFINITY, exponent, largest, maxima, quantise, 
 from kernels.types import CANONICAL_NAN
 
 FRACTION_BITS = 46
-ROWS, TERMS = (16, 1024) if INTERPRETED else (8, 256)
+# Rows and terms of a block: along memory where that runs along the terms, or along the rows.
+BLOCKS = ((16, 1024), (64, 256)) if INTERPRETED else ((8, 256), (64, 32))
+PROGRAMS = 8 if INTERPRETED else 1024  # fewer than these are split along the terms
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -35,20 +37,37 @@ def stored(total, maximum, BITS: tl.constexpr):
     return tl.where(maximum < INFINITY, value, functions.constant_nan(value))
 
 
-@triton.jit(do_not_specialize=["rows", "terms"])
+@triton.jit(do_not_specialize=["rows", "terms", "span"])
 def sum_kernel(
-    x, maxima, out, rows, terms, row_stride, term_stride, BITS: tl.constexpr, R: tl.constexpr, T: tl.constexpr
+    x,
+    maxima,
+    out,
+    sums,
+    rows,
+    terms,
+    span,
+    row_stride,
+    term_stride,
+    BITS: tl.constexpr,
+    SPLIT: tl.constexpr,
+    R: tl.constexpr,
+    T: tl.constexpr,
 ):
+    """Sums of rows; where SPLIT, programs add int64 parts of `span` terms, which commute."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     maximum = tl.load(maxima + row, row < rows, 0)
     s = sum_scale(maximum, BITS)[:, None]
     total = tl.zeros((R,), tl.int64)
-    for k in range(0, terms, T):
+    start = tl.program_id(1) * span
+    for k in range(start, min(start + span, terms), T):
         term = k + tl.arange(0, T)
         inside = ((row < rows) & (maximum < INFINITY))[:, None] & (term < terms)[None, :]
         place = row.to(tl.int64)[:, None] * row_stride + term.to(tl.int64)[None, :] * term_stride
         total += tl.sum(quantise(tl.load(x + place, inside, 0.0).to(tl.float64), s).to(tl.int64), 1)
-    tl.store(out + row, stored(total, maximum, BITS), row < rows)
+    if SPLIT:
+        tl.atomic_add(sums + row, total, row < rows)
+    else:
+        tl.store(out + row, stored(total, maximum, BITS), row < rows)
 
 
 @triton.jit
@@ -101,13 +120,25 @@ def sum_(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
     rows, shape = grouped(x, axes)
     if x.dtype != torch.float32:
         return rows.sum(1, dtype=torch.int64).to(x.dtype).reshape(shape)
+    return sum_rows(rows).reshape(shape)
+
+
+def sum_rows(rows: torch.Tensor) -> torch.Tensor:
+    """The exact sum of each row, rounded once: [G, n] float32 of any strides to [G] float32."""
     G, n = rows.shape
-    out = torch.zeros(G, dtype=torch.float32, device=x.device)
-    if rows.numel():
-        highest = maxima(rows[None])[0]
-        grid = (triton.cdiv(G, ROWS),)
-        sum_kernel[grid](rows, highest, out, G, n, *rows.stride(), BITS=FRACTION_BITS, R=ROWS, T=TERMS, **OPTIONS)
-    return out.reshape(shape)
+    out = torch.zeros(G, dtype=torch.float32, device=rows.device)
+    if not rows.numel():
+        return out
+    highest = maxima(rows[None])[0]
+    R, T = BLOCKS[rows.stride(0) < rows.stride(1)]
+    programs = triton.cdiv(G, R)
+    parts = max(1, min(triton.cdiv(n, T), PROGRAMS // programs))
+    span = triton.cdiv(triton.cdiv(n, parts), T) * T
+    parts = triton.cdiv(n, span)
+    sums = torch.zeros(G if parts > 1 else 0, dtype=torch.int64, device=rows.device)
+    constants = {"BITS": FRACTION_BITS, "SPLIT": parts > 1, "R": R, "T": T}
+    sum_kernel[(programs, parts)](rows, highest, out, sums, G, n, span, *rows.stride(), **constants, **OPTIONS)
+    return rounded(sums[:, None], highest)[:, 0] if parts > 1 else out
 
 
 def cumsum(x: torch.Tensor, axis: int) -> torch.Tensor:

@@ -132,8 +132,9 @@ def test_a_constant_of_a_function_is_compiled_as_the_exact_double() -> None:
 @pytest.mark.parametrize("architecture", (80, 90))
 def test_sums_are_exact_integers_and_ieee(architecture: int) -> None:
     bits = {"BITS": reduction.FRACTION_BITS}
-    sums = ptx(reduction.sum_kernel, {**bits, "R": 8, "T": 256}, architecture, "*fp32")
-    assert_exact(sums)
+    for split in (False, True):
+        assert_exact(ptx(reduction.sum_kernel, {**bits, "SPLIT": split, "R": 8, "T": 256}, architecture, "*fp32"))
+    sums = ptx(reduction.sum_kernel, {**bits, "SPLIT": False, "R": 8, "T": 256}, architecture, "*fp32")
     assert_exact(ptx(reduction.quantise_kernel, {**bits, "B": 1024}, architecture, "*i64"))
     assert_exact(ptx(reduction.store_kernel, {**bits, "B": 1024}, architecture, "*fp32", total="*i64"))
     assert "cvt.rn.f32.s64" in sums

@@ -29,6 +29,8 @@ from kernels.triton import record
 from kernels.triton.hashing import many_roots
 from kernels.triton.sha256_constants import ROUND_WORDS, START
 from kernels.types import NUMPY_DTYPE
+from protocol.play import local_dispute
+from protocol.players.dishonest import flips_one_bit, node_of_operator, train_altered
 
 ROOT = Path(__file__).parents[2]
 SIZES = (0, 1, 2, 3, 4, 54, 55, 56, 57, 63, 64, 118, 119, 120, 1020, 1021, 1022, 1023, 1024, 1025, 2048, 3000, 9999)
@@ -100,6 +102,16 @@ def test_a_small_run_has_the_roots_of_native_and_goes_on_where_native_stopped(tm
     replays = [Replay(job, None, backend) for backend in ("triton", "native")]
     assert len({replay.step_trace(1).root for replay in replays}) == 1
     assert len({replay.state_before(1)["table"].tobytes() for replay in replays}) == 1
+
+
+@pytest.mark.long
+def test_a_liar_is_found_with_both_sides_on_the_device(tmp_path: Path) -> None:
+    job = small_job(tmp_path / "job", steps=2)
+    lie = flips_one_bit(1, node_of_operator(job.program, "matmul"))
+    train(job, tmp_path / "honest", "triton")
+    train_altered(job, tmp_path / "liar", lie, "triton")
+    found = local_dispute(job, tmp_path / "liar", tmp_path / "honest", backend="triton", alter_a=lie)
+    assert found.disputed and found.payouts["verifier"] > 0 > found.payouts["solver"]
 
 
 @pytest.mark.long
