@@ -22,10 +22,14 @@ ISA_ENVIRONMENT = {  # one instruction set for everyone: ours, ATen's own kernel
 
 @dataclass(frozen=True, slots=True)
 class Competitors:
-    """Our computation and the rivals', ready to be timed; each call allocates its own result."""
+    """Our computation and the rivals', ready to be timed; each call allocates its own result.
+
+    facts: what else is to be known after ours ran, such as bytes and rounds
+    """
 
     ours: Work
     rivals: dict[str, Work]
+    facts: Callable[[], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Row:
     rivals: dict[str, float]
     ratio: dict[str, float] = field(default_factory=dict)
     share_of_peak: float | None = None
+    facts: dict[str, float] = field(default_factory=dict)
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -31,7 +31,8 @@ def measure(suite: str, case: Case, threads: int, rounds: int, batch_s: float, p
     seconds = interleaved({"ours": competitors.ours, **competitors.rivals}, rounds, batch_s)
     ours = seconds.pop("ours")
     share = case.work / ours / peak if peak else None
-    return Row(suite, case.name, threads, ours, seconds, {name: s / ours for name, s in seconds.items()}, share)
+    facts = competitors.facts() if competitors.facts is not None else {}
+    return Row(suite, case.name, threads, ours, seconds, {name: s / ours for name, s in seconds.items()}, share, facts)
 
 
 def compare_here(suite: str, cases: list[Case], options: argparse.Namespace) -> list[Row]:

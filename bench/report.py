@@ -14,6 +14,8 @@ def line(row: Row) -> str:
     """A row as a line of the table."""
     rivals = "  ".join(f"{name} {row.ratio[name]:5.2f}x" for name in row.rivals)
     share = f"{row.share_of_peak:4.0%}" if row.share_of_peak is not None else "   ?"
+    facts = "  ".join(f"{name} {value:.6g}" for name, value in row.facts.items())
+    rivals = "  ".join(filter(None, (rivals, facts)))
     return f"{row.case:<48} {row.threads} thr  {row.ours_s * 1e3:10.3f} ms  {share} of peak  {rivals}"
 
 

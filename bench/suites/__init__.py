@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.case import Case
-from bench.suites import commit, functions, memory, products, step
+from bench.suites import commit, dispute, functions, memory, products, step
 
 SUITES: dict[str, Callable[[], list[Case]]] = {
     "products": products.cases,
@@ -13,4 +13,5 @@ SUITES: dict[str, Callable[[], list[Case]]] = {
     "memory": memory.cases,
     "step": step.cases,
     "commit": commit.cases,
+    "dispute": dispute.cases,
 }
