@@ -257,8 +257,8 @@ class ProgramTrace:
         for name, array in self.folder.schedule.items():
             found["slot", True, name] = Tensor(array, self.backend)
         found.update({("tensor", root): tensor for root, tensor in self._known.items()})
-        if item.type is not None:
-            own = found["entry", False, item.kind, item.number, item.operand]
+        own = found.get(("entry", False, item.kind, item.number, item.operand))
+        if own is not None:  # the post-state has no array, nor has an entry without a value
             found["own"] = found["tensor", own.tree.root] = own
         return found
 

@@ -22,6 +22,7 @@ from protocol.game.messages import (
     RevealChallenge,
     RevealClaim,
     Row,
+    Show,
     Withdraw,
 )
 from protocol.game.rules import Refused, Rule
@@ -219,6 +220,7 @@ def bodies(claims: list[bytes]) -> st.SearchStrategy[Body]:
         st.builds(RevealChallenge, claim, NUMBERS, HASHES, HASHES),
         st.builds(Enter, HASHES, HASHES, HASHES, ROWS, ROWS, ROWS, ROWS),
         st.builds(Row, address, ROWS),
+        st.builds(Show, address, st.binary(max_size=48)),
         st.builds(Open, address, witness),
     )
 
