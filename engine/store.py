@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ Array = np.ndarray
 FORMAT = "isobit-checkpoint-1"
 # Chunks that are written at a time: most of a write is waiting for a disk or a network.
 WRITERS = 16
+# Slots that are read at a time: a read is copied and hashed.
+READERS = 4
 FIELDS = {"format", "job", "step", "slots"}
 
 
@@ -149,20 +152,43 @@ class Store:
 
         into: arrays to fill, of the slots' types; slots that it has not are new arrays
         """
-        pairs = zip(checkpoint.slots, checkpoint.chunks, strict=True)
-        places = into or {}
-        return {
-            slot.name: self._read_slot(slot, keys, checkpoint.step, backend, places.get(slot.name))
-            for slot, keys in pairs
-        }
+        places, common = into or {}, self._most_common(checkpoint, backend)
 
-    def _read_slot(self, slot: Slot, keys: tuple[bytes, ...], step: int, backend: str, place: Array | None) -> Array:
+        def read(slot: Slot, keys: tuple[bytes, ...]) -> Array:
+            return self._read_slot(slot, keys, checkpoint.step, backend, places.get(slot.name), common)
+
+        with ThreadPoolExecutor(READERS) as pool:
+            arrays = list(pool.map(read, checkpoint.slots, checkpoint.chunks))
+        return {slot.name: array for slot, array in zip(checkpoint.slots, arrays, strict=True)}
+
+    def _most_common(self, checkpoint: Checkpoint, backend: str) -> dict[bytes, bytes]:
+        """The whole chunk that repeats most, such as the zeros of an optimizer's start: read and checked once."""
+        whole = (
+            key
+            for slot, keys in zip(checkpoint.slots, checkpoint.chunks, strict=True)
+            for key in keys[: slot.type.bytes // CHUNK_SIZE]
+        )
+        found = [key for key, count in Counter(whole).most_common(1) if count > 1]
+        try:
+            return {key: self.get_chunk(key, CHUNK_SIZE, backend) for key in found}
+        except ValueError:
+            return {}  # the slot that holds it is named where it is read
+
+    def _read_slot(
+        self,
+        slot: Slot,
+        keys: tuple[bytes, ...],
+        step: int,
+        backend: str,
+        place: Array | None,
+        common: Mapping[bytes, bytes],
+    ) -> Array:
         array = np.empty(slot.type.shape, NUMPY_DTYPE[slot.type.dtype]) if place is None else place
         data = as_bytes(array)
         for number, key in enumerate(keys):
             part = data[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE]
             try:
-                part[:] = self.get_chunk(key, len(part), backend)
+                part[:] = common.get(key) or self.get_chunk(key, len(part), backend)
             except ValueError as error:
                 raise ValueError(f"checkpoint {step}: slot {slot.name!r}: {error}") from None
         return require_canonical(array, f"checkpoint {step}: slot {slot.name!r}")
