@@ -72,8 +72,9 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
         leaves = {n: next(values).detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
-        with plain_step(model, {**leaves, **states}, next(values)), UsersLines() as lines:
+        with plain_step(model, {**leaves, **states}, next(values)) as random, UsersLines() as lines:
             metrics = _metrics(loss(model, fields))
+            random.loss_is_done()
             lines.follow(metrics["loss"])
             gradients = _gradients(metrics["loss"], leaves)
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
@@ -87,7 +88,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
 
 
 @contextmanager
-def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tensor) -> Iterator[None]:
+def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tensor) -> Iterator[ExplicitRandomness]:
     """The model holds the given parameters and buffers, draws the program's numbers, and runs in plain operators."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
@@ -99,7 +100,7 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
         VisibleStatistics(),
         mode,
     ):
-        yield
+        yield mode
 
 
 @contextmanager

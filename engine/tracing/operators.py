@@ -6,7 +6,7 @@ import torch
 
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.lowering import FAMILIES
-from engine.tracing.optimizers import RULES as OPTIMIZERS
+from engine.tracing.optimizer_options import RULES as OPTIMIZERS
 from engine.tracing.randomness import RULES as RANDOM
 from engine.tracing.statistics import BATCH_NORMS
 from engine.tracing.widths import RULES as WIDTHS

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from engine.tracing.builder import Builder, Value
-from engine.tracing.errors import TraceError
 from engine.tracing.rules_elementwise import RULES as ELEMENTWISE
 from engine.tracing.rules_elementwise import aten
 from kernels.types import TensorType
@@ -44,17 +43,19 @@ class Rule:
     options: frozenset[str] = field(default_factory=frozenset)
 
 
-def _rates(options: Options, rates: Sequence[float]) -> Numbers:
+def rates_alone(options: Options, rates: Sequence[float]) -> Numbers:
+    """The learning rate as the one number of a step."""
     return {"learning_rate": list(rates)}
 
 
-def _decayed(options: Options, parameter: Value, gradient: Value) -> Value:
+def decayed(options: Options, parameter: Value, gradient: Value) -> Value:
     """The gradient with L2 decay."""
     decay = options["weight_decay"]
     return gradient + parameter * decay if decay else gradient
 
 
-def _lerp(old: Value, new: Value, weight: float) -> Value:
+def lerp(old: Value, new: Value, weight: float) -> Value:
+    """old moved to new by a weight."""
     return old + (new - old) * weight
 
 
@@ -67,13 +68,13 @@ def _sgd_slots(options: Options) -> Slots:
 
 def _sgd_numbers(options: Options, rates: Sequence[float]) -> Numbers:
     if not options["momentum"] or not options["dampening"]:
-        return _rates(options, rates)
+        return rates_alone(options, rates)
     # torch takes the first gradient undampened
-    return {**_rates(options, rates), "undampened": [1.0] + [1.0 - options["dampening"]] * (len(rates) - 1)}
+    return {**rates_alone(options, rates), "undampened": [1.0] + [1.0 - options["dampening"]] * (len(rates) - 1)}
 
 
 def _sgd(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
-    g, after = _decayed(options, p, g), {}
+    g, after = decayed(options, p, g), {}
     if slots:
         fresh = g * numbers["undampened"] if "undampened" in numbers else g
         after["momentum_buffer"] = slots["momentum_buffer"] * options["momentum"] + fresh
@@ -98,17 +99,17 @@ def _adam_numbers(options: Options, rates: Sequence[float]) -> Numbers:
 
 
 def _adamw_numbers(options: Options, rates: Sequence[float]) -> Numbers:
-    return {**_adam_numbers(options, rates), **_kept(options, rates)}
+    return {**_adam_numbers(options, rates), **kept(options, rates)}
 
 
-def _kept(options: Options, rates: Sequence[float]) -> Numbers:
+def kept(options: Options, rates: Sequence[float]) -> Numbers:
     """What decoupled decay leaves of a parameter."""
     decay = options["weight_decay"]
     return {"kept": [1 - rate * decay for rate in rates]} if decay else {}
 
 
 def _adam(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
-    return _adam_step(b, options, numbers, slots, p, _decayed(options, p, g))
+    return _adam_step(b, options, numbers, slots, p, decayed(options, p, g))
 
 
 def _adamw(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
@@ -120,7 +121,7 @@ def _adam_step(
 ) -> Any:
     first, second = options["betas"]
     after = {
-        "exp_avg": _lerp(slots["exp_avg"], g, 1 - first),
+        "exp_avg": lerp(slots["exp_avg"], g, 1 - first),
         "exp_avg_sq": slots["exp_avg_sq"] * second + g * g * (1 - second),
     }
     spread = after["exp_avg_sq"]
@@ -141,11 +142,11 @@ def _rmsprop_slots(options: Options) -> Slots:
 def _rmsprop(
     b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value
 ) -> Any:
-    g, alpha = _decayed(options, p, g), options["alpha"]
+    g, alpha = decayed(options, p, g), options["alpha"]
     after = {"square_avg": slots["square_avg"] * alpha + g * g * (1 - alpha)}
     spread = after["square_avg"]
     if "grad_avg" in slots:
-        after["grad_avg"] = _lerp(slots["grad_avg"], g, 1 - alpha)
+        after["grad_avg"] = lerp(slots["grad_avg"], g, 1 - alpha)
         spread = spread - after["grad_avg"] * after["grad_avg"]
     update = g / (b.unary("sqrt", spread) + options["eps"])
     if "momentum_buffer" in slots:
@@ -164,13 +165,13 @@ def _adagrad_numbers(options: Options, rates: Sequence[float]) -> Numbers:
 def _adagrad(
     b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value
 ) -> Any:
-    g = _decayed(options, p, g)
+    g = decayed(options, p, g)
     after = slots["sum"] + g * g
     return p - g / (b.unary("sqrt", after) + options["eps"]) * numbers["learning_rate"], {"sum": after}
 
 
 def _lion_numbers(options: Options, rates: Sequence[float]) -> Numbers:
-    return {**_rates(options, rates), **_kept(options, rates)}
+    return {**rates_alone(options, rates), **kept(options, rates)}
 
 
 def _lion(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[str, Value], p: Value, g: Value) -> Any:
@@ -185,7 +186,7 @@ RULES = {
     "Adam": Rule(_adam_slots, _adam_numbers, _adam, frozenset({"betas", "eps", "weight_decay", "amsgrad"})),
     "AdamW": Rule(_adam_slots, _adamw_numbers, _adamw, frozenset({"betas", "eps", "weight_decay", "amsgrad"})),
     "RMSprop": Rule(
-        _rmsprop_slots, _rates, _rmsprop, frozenset({"alpha", "eps", "weight_decay", "momentum", "centered"})
+        _rmsprop_slots, rates_alone, _rmsprop, frozenset({"alpha", "eps", "weight_decay", "momentum", "centered"})
     ),
     "Adagrad": Rule(
         _adagrad_slots,
@@ -195,47 +196,3 @@ RULES = {
     ),
     "Lion": Rule(lambda options: {"exp_avg": 0.0}, _lion_numbers, _lion, frozenset({"betas", "weight_decay"})),
 }
-# options that choose an implementation or that the job decides, not the formula
-IGNORED = {
-    "params",
-    "lr",
-    "foreach",
-    "fused",
-    "capturable",
-    "differentiable",
-    "initial_lr",
-    "decoupled_weight_decay",
-    "param_names",
-}
-
-
-def rule_of(optimizer: Any) -> Rule:
-    """The formula of an optimizer's class, found by its name."""
-    name = type(optimizer).__name__
-    if name not in RULES:
-        raise TraceError(f"trace: optimizer {name} has no formula here, want one of {', '.join(RULES)}")
-    if name == "Adam" and any(group.get("decoupled_weight_decay") for group in optimizer.param_groups):
-        name = "AdamW"
-    return RULES[name]
-
-
-def options_of(optimizer: Any, group: Options, rule: Rule) -> dict[str, Any]:
-    """The options of a parameter group that its formula reads; a TraceError for one that it does not know."""
-    name = type(optimizer).__name__
-    for key, value in group.items():
-        if key == "maximize" and value:
-            raise TraceError(f"trace: optimizer {name}: got maximize=True, want False; negate the loss")
-        if key not in rule.options | IGNORED | {"maximize"} and key in optimizer.defaults:
-            raise TraceError(f"trace: optimizer {name}: option {key}={value!r} is unknown to its formula")
-    missing = rule.options - set(group)
-    if missing:
-        raise TraceError(
-            f"trace: optimizer {name}: got no option {min(missing)}, want {', '.join(sorted(rule.options))}"
-        )
-    return {key: _number(group[key]) for key in sorted(rule.options)}
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return tuple(map(float, value))
-    return value if isinstance(value, bool) else float(value)

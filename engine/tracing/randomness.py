@@ -50,6 +50,7 @@ class ExplicitRandomness(TorchDispatchMode):
     def __init__(self, key: Tensor) -> None:
         super().__init__()
         self.key, self.site = key, 0
+        self.drawn: int | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule = RULES.get(func)
@@ -64,8 +65,17 @@ class ExplicitRandomness(TorchDispatchMode):
 
     def bits(self, shape: Sequence[int]) -> Tensor:
         """Fresh bits of the next call site."""
+        if self.drawn is not None and self.site >= self.drawn:
+            raise TraceError(
+                "trace: new random numbers are drawn while the gradient is computed, so a recomputation would not see"
+                " those of the loss; call checkpoint(..., preserve_rng_state=True)"
+            )
         self.site += 1
         return torch.ops.isobit.bits(self.key, self.site - 1, list(shape))
+
+    def loss_is_done(self) -> None:
+        """From now on no call site is new: a gradient may only see the loss's numbers again."""
+        self.drawn = self.site
 
     def uniform(self, shape: Sequence[int]) -> Tensor:
         """Multiples of 2^-24 in [0, 1)."""

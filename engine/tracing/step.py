@@ -15,7 +15,8 @@ from engine.tracing.capture import capture
 from engine.tracing.errors import TraceError
 from engine.tracing.job_file import JobFile
 from engine.tracing.lowering import DTYPES, Lowering
-from engine.tracing.optimizers import SCALAR, Rule, options_of, rule_of
+from engine.tracing.optimizer_options import options_of, rule_of
+from engine.tracing.optimizers import SCALAR, Rule
 from engine.tracing.rules_reduction import square, total
 from kernels.types import NUMPY_DTYPE, TensorType
 
@@ -135,10 +136,12 @@ class Step:
 
 
 def state_array(name: str, tensor: torch.Tensor) -> Array:
-    """The array of a parameter or buffer."""
-    if tensor.dtype not in DTYPES or (DTYPES[tensor.dtype] == "float32" and tensor.dtype != torch.float32):
+    """The array of a parameter or buffer. Weights in half precision become float32: exactly."""
+    is_half = tensor.dtype in (torch.float16, torch.bfloat16)
+    if tensor.dtype not in DTYPES or (is_half and not isinstance(tensor, torch.nn.Parameter)):
         raise TraceError(f"trace: {name} is {tensor.dtype}, want float32, int64, int32 or bool; call model.float()")
-    return tensor.detach().cpu().numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]])
+    exact = tensor.detach().cpu().float() if is_half else tensor.detach().cpu()
+    return exact.numpy().astype(NUMPY_DTYPE[DTYPES[tensor.dtype]])
 
 
 def _require_mode(model: torch.nn.Module) -> None:

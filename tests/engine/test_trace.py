@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -358,9 +359,46 @@ def test_what_cannot_be_traced_is_refused_with_its_line_and_a_suggestion(net: ty
     assert f"{Path(__file__).name}:{line}" in str(caught.value)
 
 
-def test_half_precision_state_is_refused() -> None:
-    with pytest.raises(TraceError, match=r"parameter\.line\.weight is torch\.float16.*model\.float\(\)"):
-        trace(job_of(Net().half(), squares, {"x": X}))
+class HalfWeights(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x.to(self.line.weight.dtype)).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_in_half_precision_load_exactly(dtype: torch.dtype, tmp_path: Path) -> None:
+    whole = Net().to(dtype).state_dict()
+    job = trace(job_of(HalfWeights().to(dtype), squares, {"x": X}))
+    save_file(whole, tmp_path / "weights.safetensors")
+    model = Net()
+    model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    plain = trace(job_of(model, squares, {"x": X}))
+    for name, tensor in whole.items():
+        for start in (job.start_state, plain.start_state):
+            assert start[f"parameter.{name}"].tobytes() == tensor.float().numpy().tobytes()
+    half, full = (float(run_program(traced)[0][0]["loss"]) for traced in (job, plain))
+    assert abs(half / full - 1) < 1e-3  # the casts are dropped, the products are narrow
+
+
+def test_other_half_precision_state_is_refused() -> None:
+    model = Net()
+    model.register_buffer("scale", torch.ones(1, dtype=torch.float16))
+    with pytest.raises(TraceError, match=r"buffer\.scale is torch\.float16.*model\.float\(\)"):
+        trace(job_of(model, squares, {"x": X}))
+
+
+def test_checkpointing_without_the_random_state_is_refused_over_dropout() -> None:
+    def forgets(line: nn.Module, x: Tensor) -> Tensor:
+        return checkpoint(lambda x: line(F.dropout(x, 0.5)), x, use_reentrant=False, preserve_rng_state=False)
+
+    with pytest.raises(TraceError, match="preserve_rng_state=True"):
+        trace(job_of(Net(forgets), squares, {"x": X}))
+
+
+def test_checkpointing_without_the_random_state_is_right_where_nothing_is_random() -> None:
+    def forgets(line: nn.Module, x: Tensor) -> Tensor:
+        return checkpoint(lambda x: line(torch.sin(x)), x, use_reentrant=False, preserve_rng_state=False)
+
+    require_equal(job_of(Net(forgets), squares, {"x": X}))
 
 
 BAD_NAMES: list[tuple[dict[str, Any], str]] = [

@@ -114,6 +114,13 @@ OPTIMIZERS = [
     (torch.optim.RMSprop, {"lr": 0.01, "momentum": 0.9, "centered": True, "weight_decay": 0.1, "eps": 1e-3}),
     (torch.optim.Adagrad, {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.1}),
     (Lion, {"lr": 0.01, "weight_decay": 0.1}),
+    (torch.optim.Adam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (torch.optim.Adadelta, {"lr": 0.5, "weight_decay": 0.1}),
+    (torch.optim.Adamax, {"lr": 0.01, "weight_decay": 0.1}),
+    (torch.optim.NAdam, {"lr": 0.01, "weight_decay": 0.1}),
+    (torch.optim.NAdam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (torch.optim.RAdam, {"lr": 0.01, "betas": (0.9, 0.9)}),
+    (torch.optim.RAdam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
 ]
 
 
@@ -161,7 +168,7 @@ def test_the_numbers_of_a_step_are_rounded_once_from_double() -> None:
 
 
 REFUSED = [
-    (lambda p: torch.optim.Adadelta(p), "Adadelta has no formula here, want one of SGD, Adam"),
+    (lambda p: torch.optim.ASGD(p), "ASGD has no formula here, want one of SGD, Adam"),
     (lambda p: torch.optim.AdamW(p, maximize=True), "maximize=True, want False"),
     (lambda p: torch.optim.SGD(network().parameters()), "group 0 holds a tensor that is no parameter of the model"),
 ]

@@ -1,0 +1,105 @@
+"""Adadelta, Adamax, NAdam and RAdam, as engine.tracing.optimizers writes the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+from engine.tracing.builder import Builder, Value
+from engine.tracing.optimizers import Numbers, Options, Rule, Slots, decayed, kept, lerp, rates_alone
+
+Values = dict[str, Value]
+
+
+def _zeros(*names: str) -> Any:
+    return lambda options: dict.fromkeys(names, 0.0)
+
+
+def _powers(base: float, count: int) -> list[float]:
+    """base^1, base^2, ..."""
+    return [base**t for t in range(1, count + 1)]
+
+
+def _adadelta(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    g, rho, eps = decayed(options, p, g), options["rho"], options["eps"]
+    square = slots["square_avg"] * rho + g * g * (1 - rho)
+    delta = b.unary("sqrt", slots["acc_delta"] + eps) / b.unary("sqrt", square + eps) * g
+    after = {"square_avg": square, "acc_delta": slots["acc_delta"] * rho + delta * delta * (1 - rho)}
+    return p - delta * numbers["learning_rate"], after
+
+
+def _adamax_numbers(options: Options, rates: Sequence[float]) -> Numbers:
+    powers = _powers(options["betas"][0], len(rates))
+    return {"step_size": [rate / (1 - power) for rate, power in zip(rates, powers, strict=True)]}
+
+
+def _adamax(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    (first, second), g = options["betas"], decayed(options, p, g)
+    mean = lerp(slots["exp_avg"], g, 1 - first)
+    top = b.binary("maximum", slots["exp_inf"] * second, b.unary("abs", g) + options["eps"])
+    return p - mean / top * numbers["step_size"], {"exp_avg": mean, "exp_inf": top}
+
+
+def _nadam_numbers(options: Options, rates: Sequence[float]) -> Numbers:
+    (first, second), decay, product = options["betas"], options["momentum_decay"], 1.0
+    numbers: Numbers = {"of_gradient": [], "of_mean": [], "correction": []}
+    for t, rate in enumerate(rates, start=1):
+        now, after = (first * (1 - 0.5 * 0.96 ** (step * decay)) for step in (t, t + 1))
+        product *= now
+        numbers["of_gradient"].append(rate * (1 - now) / (1 - product))
+        numbers["of_mean"].append(rate * after / (1 - product * after))
+        numbers["correction"].append(1 - second**t)
+    return {**numbers, **(kept(options, rates) if options["decoupled_weight_decay"] else {})}
+
+
+def _nadam(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    first, second = options["betas"]
+    if "kept" in numbers:
+        p = p * numbers["kept"]
+    elif not options["decoupled_weight_decay"]:
+        g = decayed(options, p, g)
+    mean = lerp(slots["exp_avg"], g, 1 - first)
+    square = slots["exp_avg_sq"] * second + g * g * (1 - second)
+    denominator = b.unary("sqrt", square / numbers["correction"]) + options["eps"]
+    p = p - g / denominator * numbers["of_gradient"]
+    return p - mean / denominator * numbers["of_mean"], {"exp_avg": mean, "exp_avg_sq": square}
+
+
+def _radam_numbers(options: Options, rates: Sequence[float]) -> Numbers:
+    """The size of a plain step, zero once the variance is known well enough, and of an adaptive one, zero before."""
+    first, second = options["betas"]
+    most = 2 / (1 - second) - 1
+    numbers: Numbers = {"plain": [], "adaptive": []}
+    for t, rate in enumerate(rates, start=1):
+        length, size = most - 2 * t * second**t / (1 - second**t), rate / (1 - first**t)
+        share = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length) if length > 5 else 0.0
+        numbers["plain"].append(0.0 if length > 5 else size)
+        numbers["adaptive"].append(size * sqrt(share) * sqrt(1 - second**t))
+    return {**numbers, **(kept(options, rates) if options["decoupled_weight_decay"] else {})}
+
+
+def _radam(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    first, second = options["betas"]
+    if "kept" in numbers:
+        p = p * numbers["kept"]
+    elif not options["decoupled_weight_decay"]:
+        g = decayed(options, p, g)
+    mean = lerp(slots["exp_avg"], g, 1 - first)
+    square = slots["exp_avg_sq"] * second + g * g * (1 - second)
+    denominator = b.unary("sqrt", square) + options["eps"]
+    p = p - mean * numbers["plain"] - mean / denominator * numbers["adaptive"]
+    return p, {"exp_avg": mean, "exp_avg_sq": square}
+
+
+_OF_ADAM = frozenset({"betas", "eps", "weight_decay"})
+_NESTEROV = _OF_ADAM | {"momentum_decay", "decoupled_weight_decay"}
+_MEANS: Slots = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+RULES = {
+    "Adadelta": Rule(
+        _zeros("square_avg", "acc_delta"), rates_alone, _adadelta, frozenset({"rho", "eps", "weight_decay"})
+    ),
+    "Adamax": Rule(_zeros("exp_avg", "exp_inf"), _adamax_numbers, _adamax, _OF_ADAM),
+    "NAdam": Rule(_zeros(*_MEANS), _nadam_numbers, _nadam, _NESTEROV),
+    "RAdam": Rule(_zeros(*_MEANS), _radam_numbers, _radam, _OF_ADAM | {"decoupled_weight_decay"}),
+}
