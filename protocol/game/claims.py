@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protocol.game import ledger
+from protocol.game import ledger, tickets
 from protocol.game.dispute import new_game
-from protocol.game.jobs import NEVER, job_of, may_claim, settle
+from protocol.game.jobs import NEVER, job_of, may_claim, settle, stop_claiming
 from protocol.game.messages import (
     CommitChallenge,
     CommitClaim,
@@ -32,7 +32,10 @@ def commit_claim(state: State, message: Message, body: CommitClaim, now: int, pa
     require(body.last - body.first <= job.terms.segment, Rule.CLAIM_RANGE)
     require(body.last == law.steps or body.last % law.interval == 0, Rule.CLAIM_RANGE)
     require(may_claim(state, job), Rule.CLAIM_WINDOW)
-    sealed = Sealed(message.sender, body.commitment, now + job.terms.reveal_period_s, body.first, body.last)
+    # First the draw, then the attesters' commitments, then the roots.
+    opens = now + (2 * job.terms.attestation_period_s if job.terms.attesters else 0)
+    deadline = opens + job.terms.reveal_period_s
+    sealed = Sealed(message.sender, body.commitment, deadline, body.first, body.last, opens=opens)
     return state.with_job(replace(job, sealed=sealed))
 
 
@@ -44,6 +47,7 @@ def reveal_claim(state: State, message: Message, body: RevealClaim, now: int, pa
     sealed = job.sealed
     require(sealed is not None, Rule.CLAIM_SEALED)
     assert sealed is not None, "required above"
+    require(may_show(sealed, now), Rule.CLAIM_EARLY)
     law = params.law_of(job.job, job.program, job.data)
     seal = claim_seal(message.sender, job.id, sealed.first, sealed.last, body.roots, body.salt)
     require(seal == sealed.commitment, Rule.CLAIM_REVEAL)
@@ -57,8 +61,15 @@ def reveal_claim(state: State, message: Message, body: RevealClaim, now: int, pa
         last=sealed.last,
         roots=body.roots,
         ends=now + job.terms.challenge_period_s,
+        slots=sealed.slots,
+        attested_by=now + job.terms.attestation_period_s if sealed.slots else now,
     )
     return state.with_claim(claim).with_job(_extended(job, claim, law, now))
+
+
+def may_show(sealed: Sealed, now: int) -> bool:
+    """Whether the roots may be shown: every drawn attester has committed, or its time is over."""
+    return now >= sealed.opens or (sealed.drawn and all(slot.seal is not None for slot in sealed.slots))
 
 
 def _extended(job: Job, claim: Claim, law: Law, now: int) -> Job:
@@ -79,13 +90,14 @@ def claim_leaves(law: Law, first: int, last: int) -> int:
 
 def commit_challenge(state: State, message: Message, body: CommitChallenge, now: int, params: Params) -> State:
     """A challenger locks its bond and commits to its objection."""
-    job, claim = _open_claim(state, message, body.claim)
+    job, claim = open_claim(state, message, body.claim)
     require(now < claim.ends, Rule.CLAIM_OPEN)
     require(message.sender != claim.solver, Rule.CHALLENGE_SELF)
     require(message.sender not in [sealed.sender for sealed in claim.sealed], Rule.CHALLENGE_ONCE)
     key = f"challenge:{claim.id.hex()}:{claim.bonds}"
     books = ledger.reserve(state.ledger, key, message.sender, challenge_bond(state, job, claim))
-    sealed = Sealed(message.sender, body.commitment, now + job.terms.reveal_period_s, key=key, order=claim.bonds)
+    deadline = max(now, claim.attested_by) + job.terms.reveal_period_s
+    sealed = Sealed(message.sender, body.commitment, deadline, key=key, order=claim.bonds)
     claim = replace(claim, sealed=(*claim.sealed, sealed), bonds=claim.bonds + 1)
     return replace(state.with_claim(claim), ledger=books)
 
@@ -96,7 +108,8 @@ def challenge_bond(state: State, job: Job, claim: Claim) -> int:
     return job.terms.challenge_bond + job.terms.challenge_bond_rise * open_games
 
 
-def _open_claim(state: State, message: Message, key: bytes) -> tuple[Job, Claim]:
+def open_claim(state: State, message: Message, key: bytes) -> tuple[Job, Claim]:
+    """The job and the undecided claim that a message names."""
     job = job_of(state, message)
     require(key in state.claims, Rule.CLAIM_EXISTS)
     claim = state.claims[key]
@@ -107,10 +120,11 @@ def _open_claim(state: State, message: Message, key: bytes) -> tuple[Job, Claim]
 
 def reveal_challenge(state: State, message: Message, body: RevealChallenge, now: int, params: Params) -> State:
     """A challenger shows its objection, and a game begins."""
-    job, claim = _open_claim(state, message, body.claim)
+    job, claim = open_claim(state, message, body.claim)
     sealed = next((item for item in claim.sealed if item.sender == message.sender), None)
     require(sealed is not None, Rule.CHALLENGE_SEALED)
     assert sealed is not None, "required above"
+    require(is_attested(claim, now), Rule.CHALLENGE_EARLY)
     seal = challenge_seal(message.sender, claim.id, body.index, body.root, body.salt)
     require(seal == sealed.commitment, Rule.CHALLENGE_REVEAL)
     require(body.index < len(claim.roots) - 1, Rule.CHALLENGE_INDEX)
@@ -120,12 +134,23 @@ def reveal_challenge(state: State, message: Message, body: RevealChallenge, now:
     law = params.law_of(job.job, job.program, job.data)
     game = new_game(state, job, claim, law, body.index, body.root, sealed, now)
     others = tuple(item for item in claim.sealed if item != sealed)
+    game = replace(game, before=claim.bonds)
     return state.with_claim(replace(claim, sealed=others, games=(*claim.games, key))).with_game(game)
 
 
+def is_attested(claim: Claim, now: int) -> bool:
+    """Whether every attestation was shown, or its time is over: before that no attester is told what is wrong."""
+    return now >= claim.attested_by or all(slot.attested is not None for slot in claim.slots)
+
+
 def drop_claim_seal(state: State, job: Job) -> State:
-    """The solver did not reveal in time: its commitment lapses; the time for its next claim runs on."""
-    return state.with_job(replace(job, sealed=None))
+    """The solver did not reveal in time: its commitment lapses; the time for its next claim runs on.
+
+    Where attesters were to be drawn, it could so choose among draws: then it claims no more, and its bond is lost.
+    """
+    if not job.terms.attesters:
+        return state.with_job(replace(job, sealed=None))
+    return stop_claiming(state, replace(job, forfeit=True))
 
 
 def drop_challenge_seal(state: State, claim: Claim, sealed: Sealed) -> State:
@@ -150,5 +175,5 @@ def finish_claim(state: State, claim: Claim, params: Params) -> State:
     # While the window was full the solver could not claim: its time for the next claim begins again.
     deadline = job.deadline if job.deadline == NEVER else max(job.deadline, state.now + job.terms.claim_period_s)
     job = replace(job, final_to=claim.last, deadline=deadline)
-    state = state.with_claim(replace(claim, status=ClaimStatus.FINAL)).with_job(job)
-    return settle(replace(state, ledger=books), job.id)
+    state = replace(state.with_claim(replace(claim, status=ClaimStatus.FINAL)), ledger=books)
+    return settle(tickets.reward(state, job, claim, steps), job.id)

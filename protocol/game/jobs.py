@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protocol.game import ledger
+from protocol.game import ledger, tickets
 from protocol.game.ledger import OUTSIDE, Ledger
 from protocol.game.messages import NOTHING, AcceptBid, Deposit, Message, PlaceBid, PostJob, Withdraw
 from protocol.game.params import Params, require_terms
 from protocol.game.rules import Refused, Rule, require
-from protocol.game.types import Bid, Claim, ClaimStatus, Job, JobStatus, Stage, State
+from protocol.game.types import Bid, Claim, ClaimStatus, Game, Job, JobStatus, Stage, State
+from protocol.game.whistleblowing import accusations, accuse
 
 NEVER = 2**63 - 1  # the deadline of a job of which every step is claimed
 
@@ -28,7 +29,7 @@ def withdraw(state: State, message: Message, body: Withdraw, now: int, params: P
 
 
 def post_job(state: State, message: Message, body: PostJob, now: int, params: Params) -> State:
-    """A job is posted and its price escrowed."""
+    """A job is posted, its price and the fees of its attesters escrowed."""
     require(message.job == NOTHING, Rule.SCOPE)
     require_terms(body.terms)
     start = _start_of(body, params)
@@ -44,7 +45,7 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
         tip=start,
     )
     books = ledger.reserve(state.ledger, job.escrow, message.sender, body.terms.price)
-    return replace(state.with_job(job), ledger=books)
+    return replace(state.with_job(job), ledger=tickets.escrow_fees(books, job))
 
 
 def _start_of(body: PostJob, params: Params) -> bytes:
@@ -103,7 +104,7 @@ def end_bidding(state: State, job: Job, now: int) -> State:
     if job.bids:
         return start_job(state, job, min(job.bids, key=lambda bid: bid.price), now)
     books = ledger.close(state.ledger, job.escrow, "refund: no bid")
-    return replace(state.with_job(replace(job, status=JobStatus.VOID)), ledger=books)
+    return tickets.release(replace(state, ledger=books), replace(job, status=JobStatus.VOID))
 
 
 def stop_claiming(state: State, job: Job) -> State:
@@ -130,24 +131,35 @@ def settle(state: State, key: bytes) -> State:
     books = state.ledger
     if steps_left:
         books = ledger.pay(books, job.bond(job.solver), job.submitter, job.terms.abandon_fee, "abandoned")
-    books = ledger.close(books, job.bond(job.solver))
+    if job.forfeit:
+        books = ledger.slash(books, job.bond(job.solver), None)
+    else:
+        books = ledger.close(books, job.bond(job.solver))
     books = ledger.close(books, job.escrow, "refund: not delivered")
     status = JobStatus.ABANDONED if steps_left else JobStatus.DONE
-    return replace(state.with_job(replace(job, status=status)), ledger=books)
+    return tickets.release(replace(state, ledger=books), replace(job, status=status))
 
 
-def refute(state: State, job: Job, refuted: Claim, winner: str | None) -> State:
-    """A claim was proven wrong: the solver's bond is slashed, all its undecided claims end, the escrow goes back."""
+def refute(state: State, job: Job, refuted: Claim, won: Game, winner: str | None) -> State:
+    """A claim was proven wrong: the solver's bond is slashed, all its undecided claims end, the escrow goes back.
+
+    The challengers that stand hold the claim against those who attested it; their bonds and these tickets stay.
+    """
+    pairs = accusations(state, refuted, won)
+    kept = {game.bond for game, _ in pairs}
     books = ledger.slash(state.ledger, job.bond(job.solver), winner)
     books = ledger.close(books, job.escrow, "refund: refuted")
     state = replace(state, ledger=books)
     for claim in open_claims(state, job):
         status = ClaimStatus.REJECTED if claim.id == refuted.id else ClaimStatus.VOID
-        state = _end_claim(state, replace(claim, status=status))
-    return state.with_job(replace(job, status=JobStatus.REFUTED, sealed=None))
+        state = _end_claim(state, replace(claim, status=status), kept)
+    if won.bond not in kept and state.ledger.reserved[won.bond].open:
+        state = replace(state, ledger=ledger.close(state.ledger, won.bond))
+    job = replace(job, status=JobStatus.REFUTED, sealed=None)
+    return accuse(tickets.release(state, job, frozenset(who for _, who in pairs)), job, pairs)
 
 
-def _end_claim(state: State, claim: Claim) -> State:
+def _end_claim(state: State, claim: Claim, kept: set[str]) -> State:
     """The games and commitments against a claim that ended are void, and their bonds go back."""
     books: Ledger = state.ledger
     for sealed in claim.sealed:
@@ -155,6 +167,6 @@ def _end_claim(state: State, claim: Claim) -> State:
     for key in claim.games:
         game = state.games[key]
         if game.open:
-            books = ledger.close(books, game.bond)
+            books = books if game.bond in kept else ledger.close(books, game.bond)
             state = state.with_game(replace(game, stage=Stage.VOID, reason="the claim ended"))
     return replace(state.with_claim(replace(claim, sealed=())), ledger=books)

@@ -105,10 +105,14 @@ def close(ledger: Ledger, key: str, purpose: str = "release") -> Ledger:
 
 def slash(ledger: Ledger, key: str, winner: str | None) -> Ledger:
     """End a reservation against its owner: half, rounded down, to the winner, the rest to the treasury."""
+    return slash_among(ledger, key, () if winner is None else (winner,))
+
+
+def slash_among(ledger: Ledger, key: str, winners: tuple[str, ...]) -> Ledger:
+    """End a reservation against its owner: half in equal parts to the winners, the rest to the treasury."""
     require(key in ledger.reserved and ledger.reserved[key].open, Rule.RESERVE_OPEN)
-    amount = ledger.reserved[key].amount
-    share = amount // 2 if winner is not None else 0
-    if winner is not None:
-        ledger = pay(ledger, key, winner, share, "slashed: to the winner")
-    ledger = pay(ledger, key, TREASURY, amount - share, "slashed: to the treasury")
+    half = ledger.reserved[key].amount // 2
+    for winner in winners:
+        ledger = pay(ledger, key, winner, half // len(winners), "slashed: to the winner")
+    ledger = pay(ledger, key, TREASURY, ledger.reserved[key].amount, "slashed: to the treasury")
     return close(ledger, key)

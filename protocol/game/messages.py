@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.canonical import from_canonical, to_canonical
 from engine.merkle import HASH_SIZE
-from protocol.game.params import MAX_INTEGER, Terms
+from protocol.game.fields import READERS, Address, Hash, Hashes
+from protocol.game.params import Terms
 from protocol.game.rules import Refused, Rule, require
 
 FORMAT = "isobit-message-1"
 NOTHING = bytes(HASH_SIZE)
-MAX_BYTES = 2**28
-MAX_HASHES = 2**20
-
-Hash = bytes
-Hashes = tuple[bytes, ...]
-Address = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +91,49 @@ class RevealChallenge:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """A verifier locks one bond and has one more ticket in the pool of attesters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """An attester takes a ticket that is in no slot out of the pool."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorBeacon:
+    """The operator commits to a job's chain of links: each hashes to the one before, the first to the anchor."""
+
+    anchor: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class DrawAttesters:
+    """The operator shows the next link, and the attesters of the committed claim are drawn."""
+
+    link: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAttestation:
+    """A drawn attester binds itself to its own roots of the segment from `first`. commitment: see attestation_seal."""
+
+    first: int
+    commitment: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class RevealAttestation:
+    """The id of the claim that the attester's own roots make, equal to `claim` where it agrees."""
+
+    claim: Hash
+    attested: Hash
+    salt: Hash
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """A party commits to its whole trace at a level, ties it to what is agreed and to its own value, shows a row.
 
@@ -150,6 +187,12 @@ Body = (
     | RevealClaim
     | CommitChallenge
     | RevealChallenge
+    | Register
+    | Unregister
+    | AnchorBeacon
+    | DrawAttesters
+    | CommitAttestation
+    | RevealAttestation
     | Enter
     | Row
     | Show
@@ -207,50 +250,19 @@ def message_from_bytes(data: bytes) -> Message:
     form, sender, job, game, move, deadline, kind, body = content
     require(form == FORMAT, Rule.MALFORMED, "format")
     require(isinstance(kind, str) and kind in KINDS, Rule.MALFORMED, "kind")
-    head = (_address(sender), _hash(job), _hash(game), _integer(move), _integer(deadline))
+    address, identity, integer = READERS["Address"], READERS["Hash"], READERS["int"]
+    head = (address(sender), identity(job), identity(game), integer(move), integer(deadline))
     return Message(*head, _from_list(KINDS[kind], body))
 
 
 def _from_list(kind: type[Any], content: Any) -> Any:
     names = fields(kind)
     require(isinstance(content, list) and len(content) == len(names), Rule.MALFORMED, kind.__name__)
-    return kind(*(READERS[item.type](value) for item, value in zip(names, content, strict=True)))  # type: ignore[index]
+    return kind(*(_read(str(item.type), value) for item, value in zip(names, content, strict=True)))
 
 
-def _integer(value: Any) -> int:
-    require(type(value) is int and 0 <= value <= MAX_INTEGER, Rule.MALFORMED, "want an integer from 0 to 2^63 - 1")
-    return int(value)
-
-
-def _bytes(value: Any) -> bytes:
-    require(isinstance(value, bytes) and len(value) <= MAX_BYTES, Rule.MALFORMED, "want bytes")
-    return bytes(value)
-
-
-def _hash(value: Any) -> bytes:
-    require(isinstance(value, bytes) and len(value) == HASH_SIZE, Rule.MALFORMED, "want 32 bytes")
-    return bytes(value)
-
-
-def _hashes(value: Any) -> Hashes:
-    require(isinstance(value, list) and len(value) <= MAX_HASHES, Rule.MALFORMED, "want a list of hashes")
-    return tuple(_hash(item) for item in value)
-
-
-def _address(value: Any) -> str:
-    require(isinstance(value, str) and len(value) == 42 and value.startswith("0x"), Rule.MALFORMED, "want an address")
-    require(all(digit in "0123456789abcdef" for digit in value[2:]), Rule.MALFORMED, "want an address in lower case")
-    return str(value)
-
-
-READERS: dict[str, Callable[[Any], Any]] = {
-    "int": _integer,
-    "bytes": _bytes,
-    "Hash": _hash,
-    "Hashes": _hashes,
-    "Address": _address,
-    "Terms": lambda value: _from_list(Terms, value),
-}
+def _read(name: str, value: Any) -> Any:
+    return _from_list(Terms, value) if name == "Terms" else READERS[name](value)
 
 
 def claim_seal(solver: str, job: bytes, first: int, last: int, roots: Hashes, salt: bytes) -> bytes:
@@ -261,3 +273,8 @@ def claim_seal(solver: str, job: bytes, first: int, last: int, roots: Hashes, sa
 def challenge_seal(challenger: str, claim: bytes, index: int, root: bytes, salt: bytes) -> bytes:
     """The commitment of a challenge. It binds the challenger."""
     return hashlib.sha256(to_canonical(["challenge", challenger, claim, index, root, salt])).digest()
+
+
+def attestation_seal(attester: str, job: bytes, first: int, last: int, attested: bytes, salt: bytes) -> bytes:
+    """The commitment of an attestation. It binds the attester: a copy of it cannot be shown by anyone else."""
+    return hashlib.sha256(to_canonical(["attestation", attester, job, first, last, attested, salt])).digest()

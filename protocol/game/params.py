@@ -13,6 +13,7 @@ ARITIES = (2, 4, 8, 16, 32)
 MAX_INTEGER = 2**63 - 1
 MAX_PERIOD_S = 2**32
 MAX_CLAIMS_AHEAD = 64
+MAX_ATTESTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Terms:
     arity:               children a row
     clock_s:             a party's whole thinking time in a game; move_period_s: the most for one move
     level_extension_s:   added to both clocks when a level is entered
+    attesters:           slots of a claim for attestations; 0: there are none
+    attestation_fee:     of one slot for all steps; a right attestation is paid in proportion to the claim's steps
+    attester_bond:       locked by a ticket, which is drawn for at most one slot at a time
+    attestation_period_s: for the draw, then for the commitments, then for the reveals; covers a segment's replay
     """
 
     price: int
@@ -44,6 +49,10 @@ class Terms:
     clock_s: int
     move_period_s: int
     level_extension_s: int
+    attesters: int = 0
+    attestation_fee: int = 0
+    attester_bond: int = 0
+    attestation_period_s: int = 1
 
 
 def require_terms(terms: Terms) -> None:
@@ -61,6 +70,17 @@ def require_terms(terms: Terms) -> None:
     require(1 <= terms.claims_ahead <= MAX_CLAIMS_AHEAD, Rule.TERMS, "claims_ahead")
     require(terms.move_period_s <= terms.clock_s, Rule.TERMS, "move_period_s exceeds clock_s")
     require(terms.level_extension_s <= terms.clock_s, Rule.TERMS, "level_extension_s exceeds clock_s")
+    _require_attestation(terms)
+
+
+def _require_attestation(terms: Terms) -> None:
+    if terms.attesters == 0:
+        require((terms.attestation_fee, terms.attester_bond) == (0, 0), Rule.TERMS, "money for no attesters")
+        return
+    require(terms.attesters <= MAX_ATTESTERS, Rule.TERMS, "attesters")
+    require(1 <= terms.attestation_fee <= MAX_INTEGER // terms.attesters, Rule.TERMS, "attestation_fee")
+    require(terms.attester_bond >= 2, Rule.TERMS, "attester_bond")
+    require(terms.attestation_period_s <= terms.challenge_period_s, Rule.TERMS, "attestation_period_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,7 @@ class Params:
     domain:   signatures bind it, so that a message to one service is worthless at another
     operator: the address that moves money in
     supply:   all the money there will be
+    coordinator: the address that signs receipts; empty where the coordinator is in the client's own process
     law_of:   (job bytes, program bytes, bytes of the data set's fields) -> Law; a ValueError for anything invalid
     """
 
@@ -148,3 +169,4 @@ class Params:
     operator: str
     law_of: Callable[[bytes, bytes, bytes], Law]
     supply: int = MAX_INTEGER
+    coordinator: str = ""

@@ -56,8 +56,29 @@ class Bid:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticket:
+    """One bond in a job's pool of attesters."""
+
+    number: int
+    attester: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A drawn ticket. seal: its commitment, once made; attested: the id of the claim that it stands for, once shown."""
+
+    ticket: int
+    attester: str
+    seal: bytes | None = None
+    attested: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
-    """A commitment that waits for its reveal. key, order: of a challenge's bond, and among the claim's challenges."""
+    """A commitment that waits for its reveal. key, order: of a challenge's bond, and among the claim's challenges.
+
+    opens: when the roots of a claim may be shown at the latest; drawn, slots: its attesters
+    """
 
     sender: str
     commitment: bytes
@@ -66,11 +87,18 @@ class Sealed:
     last: int = 0
     key: str = ""
     order: int = 0
+    opens: int = 0
+    drawn: bool = False
+    slots: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A posted job. deadline: when the bidding, or the time for the next claim, ends."""
+    """A posted job. deadline: when the bidding, or the time for the next claim, ends.
+
+    beacon:  the last link that the operator showed; tickets: the pool of attesters; issued: tickets so far
+    forfeit: the solver did not show what it had committed to before attesters
+    """
 
     id: bytes
     submitter: str
@@ -88,10 +116,21 @@ class Job:
     final_to: int = 0
     claims: tuple[bytes, ...] = ()
     sealed: Sealed | None = None
+    beacon: bytes = b""
+    tickets: tuple[Ticket, ...] = ()
+    issued: int = 0
+    forfeit: bool = False
 
     @property
     def escrow(self) -> str:
         return f"escrow:{self.id.hex()}"
+
+    @property
+    def fees(self) -> str:
+        return f"fees:{self.id.hex()}"
+
+    def ticket(self, number: int) -> str:
+        return f"ticket:{self.id.hex()}:{number}"
 
     def bond(self, solver: str) -> str:
         return f"bond:{self.id.hex()}:{solver}"
@@ -99,7 +138,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Roots that a solver stands for: the program leads from each leaf to the next. ends: of the challenge period."""
+    """Roots that a solver stands for: the program leads from each leaf to the next. ends: of the challenge period.
+
+    slots: its attesters; attested_by: when the last of them must have shown its attestation
+    """
 
     id: bytes
     job: bytes
@@ -112,6 +154,8 @@ class Claim:
     sealed: tuple[Sealed, ...] = ()
     games: tuple[bytes, ...] = ()
     bonds: int = 0
+    slots: tuple[Slot, ...] = ()
+    attested_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +187,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """A dispute between a claim's solver and one challenger about one interval.
+    """A dispute between a claim's solver, or one who attested it, and one challenger about one interval.
 
     rival:       the challenger's root for leaf index + 1 of the claim; order: of its commitment among the claim's
     start:       the state root before the range in question, once it is known
+    before:      the challenges that the claim had when this one was shown
     step:        the first step of that range; from level `step` on, the step itself
     path:        the interval, then the place of the step in it, of the entry in the step, of the element in the entry
     above:       the number of leaves of an interval
@@ -168,6 +213,7 @@ class Game:
     start: bytes | None
     bond: str
     order: int = 0
+    before: int = 0
     above: int = 0
     first: int = 0
     size: int = 0

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from protocol.game import ledger
 from protocol.game.jobs import refute
-from protocol.game.types import CHALLENGER, Claim, Game, Stage, State
+from protocol.game.types import CHALLENGER, Game, Stage, State
+from protocol.game.whistleblowing import end_accusation, is_accusation, same_objection
 
 REFEREE, SILENCE = "the referee computed the place", "silence"
 
@@ -21,20 +22,19 @@ def time_out(state: State, game: Game, due: int) -> State:
 def end_game(state: State, game: Game) -> State:
     """The payouts of a verdict. No verdict makes a claim final; one against the solver ends the job."""
     state = state.with_game(replace(game, stage=Stage.DONE))
+    if is_accusation(state, game):
+        return end_accusation(state, state.games[game.id])
     job, claim = state.jobs[game.job], state.claims[game.claim]
     solver_wrong, challenger_wrong = game.wrong
     if challenger_wrong:
         books = ledger.slash(state.ledger, game.bond, None if solver_wrong else job.solver)
-    else:
-        books = ledger.close(state.ledger, game.bond)
-    state = replace(state, ledger=books)
-    winner = None if challenger_wrong else _first_to_say(state, claim, game)
-    return refute(state, job, claim, winner) if solver_wrong else state
+        state = replace(state, ledger=books)
+    elif not solver_wrong:
+        state = replace(state, ledger=ledger.close(state.ledger, game.bond))
+    winner = None if challenger_wrong else _first_to_say(state, game)
+    return refute(state, job, claim, game, winner) if solver_wrong else state
 
 
-def _first_to_say(state: State, claim: Claim, game: Game) -> str:
+def _first_to_say(state: State, game: Game) -> str:
     """Who committed first to what the winner says: copying a challenge and playing it faster earns nothing."""
-    games = [state.games[key] for key in claim.games]
-    same = [other for other in games if (other.index, other.rival) == (game.index, game.rival)]
-    standing = [other for other in same if other.open or other.id == game.id]
-    return min(standing, key=lambda other: other.order).sides[CHALLENGER].party
+    return min(same_objection(state, game), key=lambda other: other.order).sides[CHALLENGER].party

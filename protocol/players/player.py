@@ -1,4 +1,4 @@
-"""What every player does: sign, number its moves, and answer a game from public state and its own trace alone."""
+"""What every player does: answer a game from public state and its own trace alone."""
 
 from __future__ import annotations
 
@@ -7,51 +7,27 @@ from dataclasses import replace
 
 from engine.merkle import leaf_hash
 from protocol.game.levels import law_of, leaf_at, number_of, question_of, steps_in, word
-from protocol.game.messages import NOTHING, Body, Enter, Message, Open, Row, Show
+from protocol.game.messages import NOTHING, Body, Enter, Open, Row, Show
 from protocol.game.params import Law
 from protocol.game.rows import Tree, row_sizes
 from protocol.game.types import ELEMENT, INTERVAL, NODE, STEP, Game, Job, Side, Stage
-from protocol.identity import Identity, Signed
+from protocol.identity import Identity
 from protocol.players.answers import Answers
+from protocol.players.client import Client
 from protocol.players.trace import Trace
 from protocol.referee.judge import FAULT_ROOT
 from protocol.referee.sums import rounded
 from protocol.service.coordinator import Coordinator, Receipt
 
-MESSAGE_PERIOD_S = 600
 
-
-class Player:
+class Player(Client):
     """A party with a key, a view of the coordinator and a trace. It keeps nothing that it could not compute again."""
 
     def __init__(self, identity: Identity, coordinator: Coordinator, trace: Trace) -> None:
-        self.identity, self.coordinator, self.trace = identity, coordinator, trace
-        self.sent: list[Signed] = []
+        super().__init__(identity, coordinator)
+        self.trace = trace
         self._trees: dict[tuple[int, int], Tree] = {}
         self._sums: dict[tuple[bytes, tuple[int, ...]], Sequence[int]] = {}
-
-    @property
-    def address(self) -> str:
-        return self.identity.address
-
-    def send(self, body: Body, job: bytes = NOTHING, game: bytes = NOTHING) -> Receipt:
-        """Sign and submit the next message."""
-        move = self.coordinator.state.next_move(self.address, game)
-        deadline = self.coordinator.now + MESSAGE_PERIOD_S
-        signed = self.identity.sign(
-            Message(self.address, job, game, move, deadline, body), self.coordinator.params.domain
-        )
-        receipt = self.coordinator.submit(signed)
-        self.sent.append(signed)
-        return receipt
-
-    def act(self, now: int) -> list[Receipt]:
-        """Make every message that is this player's to make now."""
-        self.coordinator.advance(now)
-        receipts: list[Receipt] = []
-        while made := self.next_messages():
-            receipts += made
-        return receipts
 
     def next_messages(self) -> list[Receipt]:
         """The next messages, none where nothing is to be done."""
@@ -60,10 +36,6 @@ class Player:
     def own_jobs(self) -> list[Job]:
         """The public jobs that the trace is of."""
         return [job for job in self.coordinator.state.jobs.values() if job.job == self.trace.job]
-
-    def salt(self, *about: bytes | int) -> bytes:
-        """A secret that this key gives again for the same thing, so that nothing is lost in a restart."""
-        return self.identity.secret(b"".join(x if isinstance(x, bytes) else x.to_bytes(8, "big") for x in about))
 
     def answer_games(self) -> list[Receipt]:
         """Answer every game in which this player owes a move that its trace supports."""

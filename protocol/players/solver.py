@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocol.game.claims import claim_leaves
+from protocol.game.claims import may_show
 from protocol.game.jobs import NEVER, may_claim
 from protocol.game.messages import CommitClaim, PlaceBid, RevealClaim, claim_seal
 from protocol.game.params import Law
 from protocol.game.types import Job, JobStatus
 from protocol.identity import Identity
+from protocol.players.attester import roots_of
 from protocol.players.player import Player
 from protocol.players.trace import ProgramTrace, Trace
 from protocol.service.coordinator import Coordinator, Receipt
@@ -51,6 +52,8 @@ class Solver(Player):
             return []
         law = self.coordinator.params.law_of(job.job, job.program, job.data)
         if job.sealed is not None:
+            if not may_show(job.sealed, self.coordinator.now):
+                return []
             return self._reveal(job, law, job.sealed.first, job.sealed.last)
         return self._commit(job, law)
 
@@ -81,8 +84,7 @@ class Solver(Player):
         return last if last == law.steps else last // law.interval * law.interval
 
     def _roots(self, law: Law, first: int, last: int) -> tuple[bytes, ...]:
-        steps = [min(first + index * law.interval, last) for index in range(claim_leaves(law, first, last))]
-        return tuple(self.trace.state_root(step) for step in steps)
+        return roots_of(self.trace, law, first, last)
 
     def _salt(self, job: Job, first: int) -> bytes:
         return self.salt(b"claim", job.id, first)

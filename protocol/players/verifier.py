@@ -1,21 +1,21 @@
-"""The honest verifier: runs claimed intervals again, challenges the first wrong one, and sees the dispute through."""
+"""The honest verifier: runs claims again, attests those it is drawn for, challenges the first wrong interval."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from kernels.backends import NAMES
-from protocol.game.claims import challenge_bond
+from protocol.game.claims import challenge_bond, is_attested
 from protocol.game.messages import CommitChallenge, RevealChallenge, challenge_seal
 from protocol.game.params import Law
 from protocol.game.types import Claim, ClaimStatus, Job
 from protocol.identity import Identity
-from protocol.players.player import Player
+from protocol.players.attester import Attester
 from protocol.players.trace import ProgramTrace, Trace
 from protocol.service.coordinator import Coordinator, Receipt
 
 
-class Verifier(Player):
+class Verifier(Attester):
     """Checks every open claim of the jobs that its trace is of.
 
     run_folder_or_backend: its own run of the job, or the backend on which it runs the job from the start
@@ -39,10 +39,11 @@ class Verifier(Player):
         super().__init__(identity, coordinator, trace)
 
     def next_messages(self) -> list[Receipt]:
-        """A commitment, a reveal or an answer: whatever comes next."""
+        """A ticket, a commitment, a reveal or an answer: whatever comes next."""
         receipts = []
         for job in self.own_jobs():
             law = self.coordinator.params.law_of(job.job, job.program, job.data)
+            receipts += self.attest(job, law)
             for key in job.claims:
                 claim = self.coordinator.state.claims[key]
                 if claim.status is ClaimStatus.OPEN and claim.solver != self.address:
@@ -59,6 +60,8 @@ class Verifier(Player):
         index, root = objection
         salt = self.salt(b"challenge", claim.id, index)
         if any(sealed.sender == self.address for sealed in claim.sealed):
+            if not is_attested(claim, self.coordinator.now):
+                return []
             return [self.send(RevealChallenge(claim.id, index, root, salt), job.id)]
         return self._commit(job, claim, index, root, salt)
 

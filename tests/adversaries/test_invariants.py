@@ -12,17 +12,23 @@ from engine.canonical import to_canonical
 from protocol.game.messages import (
     NOTHING,
     AcceptBid,
+    AnchorBeacon,
     Body,
+    CommitAttestation,
     CommitChallenge,
     CommitClaim,
     Deposit,
+    DrawAttesters,
     Enter,
     Open,
     PlaceBid,
+    Register,
+    RevealAttestation,
     RevealChallenge,
     RevealClaim,
     Row,
     Show,
+    Unregister,
     Withdraw,
 )
 from protocol.game.rules import Refused, Rule
@@ -43,6 +49,10 @@ STRANGER = Identity.of_key(bytes([9] * 32))
 END = {JobStatus.DONE, JobStatus.ABANDONED, JobStatus.REFUTED, JobStatus.VOID}
 
 
+# With and without attesters. An honest party acts before the shortest period is over.
+ATTESTERS = st.sampled_from(
+    [{}, {"attesters": 2, "attestation_fee": 7, "attester_bond": 103, "attestation_period_s": 60}]
+)
 LIES = st.tuples(st.sampled_from(LAWS), st.integers(0, 5), st.integers(0, 8))
 
 
@@ -62,21 +72,35 @@ class Play(RuleBasedStateMachine):
         self.scene.deposit(SUBMITTER, 50_000)
         self.honest: list[Player] = [self.scene.verifier(ToyTrace(law)) for law in LAWS]
         self.liars: list[Player] = []
+        self.operator = self.scene.operator()
 
-    @rule(law=st.sampled_from(LAWS), arity=st.sampled_from([2, 4, 16]), segment=st.sampled_from([3, 5, 100]))
-    def honest_job(self, law: ToyLaw, arity: int, segment: int) -> None:
+    @rule(
+        law=st.sampled_from(LAWS),
+        arity=st.sampled_from([2, 4, 16]),
+        segment=st.sampled_from([3, 5, 100]),
+        slots=ATTESTERS,
+    )
+    def honest_job(self, law: ToyLaw, arity: int, segment: int, slots: dict[str, int]) -> None:
         """A job that the honest solver wins, the bidding left to time or cut short."""
-        if self.scene.balance(SUBMITTER) >= TERMS.price and self.scene.balance(SOLVER) >= TERMS.solver_bond:
-            self.scene.post(law, replace(TERMS, arity=arity, segment=max(segment, law.interval)))
+        if self.scene.balance(SUBMITTER) >= TERMS.price + 14 and self.scene.balance(SOLVER) >= TERMS.solver_bond:
+            self.scene.post(law, replace(TERMS, arity=arity, segment=max(segment, law.interval), **slots))
             self.honest.append(self.scene.solver(ToyTrace(law)))
             self.honest_acts()
 
-    @rule(lie=LIES, arity=st.sampled_from([2, 4, 16]), who=st.sampled_from(LIARS), tactic=st.sampled_from(TACTICS))
-    def dishonest_job(self, lie: tuple[ToyLaw, int, int], arity: int, who: Identity, tactic: type[Tactic]) -> None:
+    @rule(
+        lie=LIES,
+        arity=st.sampled_from([2, 4, 16]),
+        who=st.sampled_from(LIARS),
+        tactic=st.sampled_from(TACTICS),
+        slots=ATTESTERS,
+    )
+    def dishonest_job(
+        self, lie: tuple[ToyLaw, int, int], arity: int, who: Identity, tactic: type[Tactic], slots: dict[str, int]
+    ) -> None:
         """A job that a liar wins and claims at once."""
         trace, funds = lying(*lie), self.scene.balance(who)
-        if self.scene.balance(SUBMITTER) >= TERMS.price and funds >= TERMS.solver_bond:
-            job = self.scene.post(trace.law, replace(TERMS, arity=arity))
+        if self.scene.balance(SUBMITTER) >= TERMS.price + 14 and funds >= TERMS.solver_bond:
+            job = self.scene.post(trace.law, replace(TERMS, arity=arity, **slots))
             self.scene.send(who, PlaceBid(TERMS.price), job)
             self.scene.send(SUBMITTER, AcceptBid(who.address), job)
             self.liars.append(with_tactic(self.scene.solver(trace, who), tactic()))
@@ -98,6 +122,9 @@ class Play(RuleBasedStateMachine):
 
     @rule()
     def honest_acts(self) -> None:
+        # The operator moves last: a pool is open until somebody commits a claim.
+        for player in (*self.honest, self.operator):
+            player.act(self.scene.now)
         for player in self.honest:
             player.act(self.scene.now)
 
@@ -219,6 +246,12 @@ def bodies(claims: list[bytes]) -> st.SearchStrategy[Body]:
         st.builds(CommitChallenge, claim, HASHES),
         st.builds(RevealChallenge, claim, NUMBERS, HASHES, HASHES),
         st.builds(Enter, HASHES, HASHES, HASHES, ROWS, ROWS, ROWS, ROWS),
+        st.builds(Register),
+        st.builds(Unregister, NUMBERS),
+        st.builds(AnchorBeacon, HASHES),
+        st.builds(DrawAttesters, HASHES),
+        st.builds(CommitAttestation, NUMBERS, HASHES),
+        st.builds(RevealAttestation, claim, HASHES, HASHES),
         st.builds(Row, address, ROWS),
         st.builds(Show, address, st.binary(max_size=48)),
         st.builds(Open, address, witness),

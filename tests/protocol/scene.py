@@ -9,7 +9,9 @@ from protocol.game.params import Params, Terms
 from protocol.game.types import Game, State
 from protocol.identity import Identity, Signed
 from protocol.law import law_of
+from protocol.players.client import Client
 from protocol.players.dishonest import ForgingSolver, ForgingVerifier
+from protocol.players.operator import Operator
 from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.trace import ProgramTrace, Trace
@@ -69,6 +71,9 @@ class Scene:
     def verifier(self, trace: Trace, who: Identity = VERIFIER) -> Verifier:
         return (Verifier if is_honest(trace) else ForgingVerifier)(self.identity(who), self.coordinator, trace=trace)
 
+    def operator(self) -> Operator:
+        return Operator(self.identity(OPERATOR), self.coordinator)
+
     def send(self, who: Identity, body: Body, job: bytes = NOTHING, game: bytes = NOTHING, **changes: int) -> Receipt:
         return self.coordinator.submit(self.signed(who, body, job, game, **changes))
 
@@ -100,7 +105,7 @@ class Scene:
         while any(game.open for game in self.state.games.values()):
             self.after(50)
 
-    def play(self, *players: Player, rounds: int = 200) -> None:
+    def play(self, *players: Client, rounds: int = 200) -> None:
         """Let every player act in turn, a second apart, until nobody has anything to say."""
         for _ in range(rounds):
             if not sum(len(player.act(self.now + 1)) for player in players):
