@@ -140,13 +140,13 @@ def cpu_units(folder: Path, extra: tuple[str, ...] = ()) -> list[Unit]:
     return units
 
 
-def bind_unit(folder: Path) -> Unit:
+def bind_unit(folder: Path, source: Path = ROOT / "csrc" / "bind.cpp") -> Unit:
     import pybind11
 
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
     command = (*compiler(), *FLAGS, "-DISOBIT_ISA=host", *includes)
-    return Unit(ROOT / "csrc" / "bind.cpp", folder / "host" / name, command)
+    return Unit(source, folder / source.parent.name / name, command)
 
 
 def find_nvcc() -> str | None:
@@ -235,15 +235,25 @@ class BuildNative(build_ext):
                 target.unlink()  # an earlier build with CUDA does not leak into this one
         folder, targets = ROOT / "build" / "native", self.targets()
         units, bind, nvcc = cpu_units(folder), bind_unit(folder), find_nvcc()
-        cuda = cuda_units(folder, nvcc) if nvcc else []
-        compile_all([*units, bind, *cuda])
+        compile_all([*units, bind])
         objects = [unit.object for unit in units]
         link(objects, targets["library"])
         link([bind.object, *objects], targets["module"])
         if targets["library"].parent != ROOT / "kernels":
             shutil.copy(ROOT / "csrc" / "isobit.h", targets["library"].parent)  # beside the library it declares
         if nvcc:
-            link_with_cuda(nvcc, [unit.object for unit in cuda], targets["cuda"])
+            self.build_cuda(folder, nvcc, targets["cuda"])
+
+    def build_cuda(self, folder: Path, nvcc: str, target: Path) -> None:
+        """kernels/_cuda; where nobody asked for it, an nvcc that does not go with this compiler stops nothing."""
+        try:
+            units = [*cuda_units(folder, nvcc), bind_unit(folder, ROOT / "csrc" / "cuda" / "bind.cpp")]
+            compile_all(units)
+            link_with_cuda(nvcc, [unit.object for unit in units], target)
+        except (subprocess.CalledProcessError, StopIteration) as error:
+            if os.environ.get("ISOBIT_CUDA", "auto") == "1":
+                raise
+            print(f"setup: kernels._cuda is left out: {nvcc} failed ({error}); ISOBIT_CUDA=0 does not try")
 
     def targets(self) -> dict[str, Path]:
         module = Path(self.get_ext_fullpath("kernels._native")).resolve()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 
@@ -17,7 +17,7 @@ from kernels.spec.operator import Array, Attributes
 from kernels.spec.rounding import INFINITY_BITS, maxima
 from kernels.types import CANONICAL_NAN, TensorType, type_of
 
-NAMES = ("native", "portable", "spec", "triton")
+NAMES = ("native", "portable", "spec", "triton", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +150,19 @@ def _load_triton() -> Backend:
     return Backend("triton", triton.run, triton.maxima, *HASHES, *functions)
 
 
+def _load_cuda() -> Backend:
+    cuda = import_module("kernels.cuda")
+    cuda.require_device()
+    return replace(_load_triton(), name="cuda", run=cuda.run, prepare=cuda.prepare)
+
+
 HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)
 LOADERS = {"native": _load_native, "portable": _load_portable, "spec": _load_spec, "triton": _load_triton}
+LOADERS["cuda"] = _load_cuda
 WANTED = {
     "native": "build it with `pip install .` and a C++17 compiler",
     "portable": "install numba",
     "spec": "install NumPy",
+    "cuda": "build with nvcc (ISOBIT_CUDA=1), and install torch and triton on a machine with an NVIDIA GPU",
     "triton": "install torch and triton on a machine with an NVIDIA GPU",
 }

@@ -165,7 +165,12 @@ def finish_kernel(
 
 
 def matmul(
-    a: torch.Tensor, b: torch.Tensor, width: str, tiling: Tiling | None = None, out: torch.Tensor | None = None
+    a: torch.Tensor,
+    b: torch.Tensor,
+    width: str,
+    tiling: Tiling | None = None,
+    out: torch.Tensor | None = None,
+    multiply: Callable[..., torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """The product of two matrices, exact in integers and rounded once.
 
@@ -173,6 +178,7 @@ def matmul(
     b:       [..., K, N] float32, any strides
     tiling:  how it is cut; None for the one that measured fastest on this device
     out:     [..., M, N] float32, contiguous: where the result is written; None for new memory
+    multiply: (width, operands, maxima of a, of b, bound, out) of digits; None for Triton's own
     returns: [..., M, N] float32
     """
     M, K, N = *a.shape[-2:], b.shape[-1]
@@ -184,6 +190,9 @@ def matmul(
     limit = qmax(width, K)
     highest_a, highest_b = maxima(rows), maxima(columns)
     operands = (digits(rows, highest_a, DIGITS[width], limit), digits(columns, highest_b, DIGITS[width], limit))
+    if multiply is not None:
+        multiply(width, operands, highest_a, highest_b, limit, out.view(-1, M, N))
+        return out
     tiling = tiling or fastest(width, operands, highest_a, highest_b, limit)
     product(width, operands, highest_a, highest_b, limit, tiling, out.view(-1, M, N))
     return out
@@ -220,9 +229,17 @@ def product(
     product_kernel[grid](
         a, b, highest_a, highest_b, out, sums, M, N, P, terms, **constants, **scale, **tile, **schedule, **OPTIONS
     )
-    if programs > 1:
-        tiles = B * triton.cdiv(M, 32) * triton.cdiv(N, 32)
-        finish_kernel[(tiles,)](sums, highest_a, highest_b, out, M, N, **scale, TILE_M=32, TILE_N=32, **OPTIONS)
+    return finish(sums, highest_a, highest_b, limit, out) if programs > 1 else out
+
+
+def finish(
+    sums: torch.Tensor, highest_a: torch.Tensor, highest_b: torch.Tensor, limit: int, out: torch.Tensor
+) -> torch.Tensor:
+    """Exact sums [B, M, N] int64, rounded once into out."""
+    B, M, N = sums.shape
+    tiles = B * triton.cdiv(M, 32) * triton.cdiv(N, 32)
+    scale = {"QMAX": limit, "BITS": limit.bit_length()}
+    finish_kernel[(tiles,)](sums, highest_a, highest_b, out, M, N, **scale, TILE_M=32, TILE_N=32, **OPTIONS)
     return out
 
 
