@@ -35,7 +35,7 @@ class LongTrace(ProgramTrace):
     def __init__(self, job: JobFolder, step: int, party: bytes, alter: Any = None) -> None:
         super().__init__(job, None, "native", 1, alter)
         self.disputed, self.party, self.seconds, self.steps_run = step, party, 0.0, 0
-        self._begin = {**self._state, "step": np.array(step, np.int64)}
+        self._begin = {**self._states.before(0), "step": np.array(step, np.int64)}
 
     def last_step(self) -> int:
         return self.folder.job.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from engine.state import StateCommitment, StateHasher, commit, tensor_root
 from kernels import backends
 from kernels.types import NUMPY_DTYPE
 from protocol.law import ProgramLaw, law_of
+from protocol.players.states import States
 from protocol.players.tensors import Tensor
 from protocol.referee.judge import FAULT_ROOT
 from protocol.referee.question import Operand
@@ -94,16 +96,8 @@ class ProgramTrace:
         self.program_bytes = program_to_bytes(self.program)
         self.data_bytes = to_canonical([field.to_list() for field in self.folder.dataset.fields])
         self._law = law_of(self.job, self.program_bytes, self.data_bytes)
-        self._at = 0
-        self._state = self._start()
-
-    def _start(self) -> dict[str, Array]:
-        state = self.folder.start_state(self.backend)
-        if (int(state["step"]), int(state["seed"])) != (0, self.folder.job.seed):
-            got = f"step {state['step']} and seed {state['seed']}"
-            raise ValueError(f"trace: the start state is of {got}, want step 0 and seed {self.folder.job.seed}")
+        self._states = States(self.folder, self.run, backend, self._advanced)
         self._roots[0] = self.folder.job.start
-        return state
 
     def last_step(self) -> int:
         """The number of steps that the run has done; all of the job without a run folder."""
@@ -114,10 +108,8 @@ class ProgramTrace:
         if step not in self._roots and self.run is not None:
             self._roots.update(self.run.roots())
         if step not in self._roots and not self._is_after_fault(step):
-            try:
+            with suppress(NodeFault):
                 self._roots[step] = self._commit(self.state_before(step)).root
-            except NodeFault as fault:
-                self._fault = self._at, fault
         return FAULT_ROOT if self._is_after_fault(step) else self._roots[step]
 
     def _is_after_fault(self, step: int) -> bool:
@@ -127,25 +119,19 @@ class ProgramTrace:
         return self._hasher.commit(state)
 
     def state_before(self, step: int) -> dict[str, Array]:
-        """The arrays of the state before a step, from the nearest state or checkpoint before it."""
-        if self._at > step:
-            self._at, self._state = 0, self._start()
-        self._nearest_checkpoint(step)
-        while self._at < step:
-            self._state = self._step(self._at, self._state, None)
-            self._at += 1
-            if self._at not in self._roots:
-                self._roots[self._at] = self._commit(self._state).root
-        return self._state
+        """The arrays of the state before a step."""
+        return self._states.before(step)
 
-    def _nearest_checkpoint(self, step: int) -> None:
-        stored = (
-            [number for number in self.run.checkpoints() if self._at < number <= step] if self.run is not None else []
-        )
-        if stored:
-            assert self.run is not None, "only a run has checkpoints"
-            store = self.run.store
-            self._at, self._state = max(stored), store.read_arrays(store.read_manifest(max(stored)), self.backend)
+    def _advanced(self, step: int, state: dict[str, Array]) -> dict[str, Array]:
+        """The state after a step; its root is noted on the way."""
+        try:
+            after = self._step(step, state, None)
+        except NodeFault as fault:
+            self._fault = step, fault
+            raise
+        if step + 1 not in self._roots:
+            self._roots[step + 1] = self._commit(after).root
+        return after
 
     def _step(self, step: int, state: dict[str, Array], watch: Any) -> dict[str, Array]:
         """The state after a step. watch: as Executor.step's."""
@@ -206,6 +192,8 @@ class ProgramTrace:
             self._fault = step, fault
             self._take_scales(fault.node, fault.operands, take)
             return None
+        self._states.keep(step, state)
+        self._states.keep(step + 1, after)
         slots = list(after.values())
         for entry in self.law.table:
             if entry.kind == "slot":
@@ -231,7 +219,7 @@ class ProgramTrace:
         """The proof of a slot of the state before a step, or of a schedule."""
         if operand.anchor == self.folder.job.schedule:
             return inclusion_proof(commit(self.folder.schedule, self.backend).hashes, operand.index)
-        return inclusion_proof(commit(self.state_before(step), self.backend, self.threads).hashes, operand.index)
+        return inclusion_proof(self._commit(self.state_before(step)).hashes, operand.index)
 
     def tensor(self, step: int, entry: int, operand: Operand | None = None) -> Tensor:
         """The array of an entry, or of an operand that a question about it reads: all from one run of the step."""

@@ -152,3 +152,23 @@ def test_a_lie_about_any_entry_ends_there(job: JobFolder) -> None:
             game = real_duel(*roles)
             assert (game.step, game.entry) == (step, entry), honest.law.name(entry)
             assert game.wrong == (roles[0] is liar, roles[1] is liar), (honest.law.name(entry), game.reason)
+
+
+@pytest.mark.parametrize("step", [0, 4, 6, 11])
+def test_the_honest_side_runs_one_interval_and_two_steps_at_most(
+    job: JobFolder, honest_run: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step is run again but the disputed one: for its trace, and for what is opened of it."""
+    runs: list[int] = []
+    liar = ProgramTrace(job, None, BACKEND, alter=flips_one_bit(step, node_of_weight(job.program)))
+    honest = ProgramTrace(job, honest_run, BACKEND)
+    counted = honest._executor.step
+    monkeypatch.setattr(honest._executor, "step", lambda *given: runs.append(1) or counted(*given))
+    for roles in ((liar, honest), (honest, liar)):
+        before = len(runs)
+        game = real_duel(*roles)
+        assert game.step == step and game.wrong == (roles[0] is liar, roles[1] is liar)
+        interval = job.job.interval
+        replayed = interval if interval > 1 else 0
+        since_checkpoint = step // interval * interval
+        assert len(runs) - before <= since_checkpoint + replayed + 2
