@@ -6,6 +6,9 @@ set -eu
 cd "$(dirname "$0")/.."
 export TRITON_DEFAULT_FP_FUSION=0 PYTHONUNBUFFERED=1 ISOBIT_JOBS="${ISOBIT_JOBS:-8}"
 python=${PYTHON:-python3}
+# What the engine needs and the machine lacks may lie here: pip install --target gpu-packages cbor2 obstore safetensors
+# sqlalchemy eth-account. Without it the sections that need the engine are errors of the report.
+[ ! -d gpu-packages ] || export PYTHONPATH="$PWD/gpu-packages${PYTHONPATH:+:$PYTHONPATH}"
 $python setup.py -q build_ext --inplace || echo "gpu.sh: the native library is not built; the exhaustive check will say so"
 file=${1:-bench/results/gpu.json}
 [ $# -eq 0 ] || shift

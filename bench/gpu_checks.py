@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from bench.gpu_scale import Scale
-from engine import fusion
-from engine.program import Program
 from kernels import backends, conformance, hashing, spec
 from kernels.triton import MEMORY, OPERATORS, compile_group, matmul
 from kernels.triton.hashing import many_roots
-from tests.engine.random_programs import random_inputs, random_program
+
+if TYPE_CHECKING:
+    from engine.program import Program
 
 VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "functions"
 FUNCTIONS = tuple(sorted(path.stem for path in VECTORS.glob("*.txt")))
@@ -35,6 +36,8 @@ def conformance_cases(scale: Scale) -> Iterator[str]:
 
 def generated_kernels(scale: Scale) -> Iterator[str]:
     """The random programs in which a group's kernel differs from its members by the definition."""
+    from tests.engine.random_programs import random_inputs, random_program  # needs the engine, and so its packages
+
     for seed in range(scale.programs):
         program = random_program(seed)
         inputs = random_inputs(program, seed)
@@ -47,6 +50,8 @@ def group_outputs(
     program: Program, inputs: list[np.ndarray], elements: int, longest: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(ours, the definition's) of every value of every group, from the definition's operands."""
+    from engine import fusion
+
     values = list(inputs)
     for node in program.nodes:
         values.append(spec.run(node.op, [values[o] for o in node.operands], node.attributes))

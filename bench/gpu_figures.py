@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,16 +13,13 @@ import torch
 from bench.case import Row
 from bench.gpu_scale import Scale
 from bench.models import llama_full, transformer
-from bench.suites.composition import Composition, Value
-from bench.suites.memory import adamw_of, layer_norm_of, softmax_of
-from bench.suites.step import CLIP_NORM, optimizer_of
 from bench.timing import interleaved
-from engine.execute import Executor
-from engine.resident import Resident
-from engine.trace import trace_job
 from kernels.triton import MEMORY, device, matmul
 from kernels.triton.hashing import many_roots
 from kernels.triton.launch import INTERPRETED
+
+if TYPE_CHECKING:
+    from bench.suites.composition import Value
 
 LAYOUTS = ("NN", "NT", "TN")
 PRODUCTS_OF_DIGITS = {"narrow": 4, "wide": 9}
@@ -90,6 +87,9 @@ def products(scale: Scale) -> Iterator[Row]:
 
 def composed(write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> Work:
     """What `write` composes, on tensors that are on the GPU already."""
+    from bench.suites.composition import Composition  # needs the engine, and so its packages
+    from engine.execute import Executor
+
     composition = Composition(*arrays)
     results = write(composition, *composition.inputs)
     program = composition.program(*(results if isinstance(results, list) else [results]))
@@ -99,6 +99,8 @@ def composed(write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> 
 
 def memory_bound(scale: Scale) -> Iterator[Row]:
     """Functions, norms and AdamW: bytes that must move, against what a copy moves."""
+    from bench.suites.memory import adamw_of, layer_norm_of, softmax_of
+
     n, columns = scale.elements, scale.columns
     flat = np.random.default_rng(0).standard_normal(n, dtype=np.float32)
     rows, one = flat.reshape(-1, columns), np.ones(columns, np.float32)
@@ -125,6 +127,10 @@ def hashing(scale: Scale) -> Iterator[Row]:
 
 def our_step(names: dict[str, Any], width: str) -> Work:
     """A training step on a state that stays on the GPU, which every call advances."""
+    from bench.suites.step import CLIP_NORM, optimizer_of
+    from engine.resident import Resident
+    from engine.trace import trace_job
+
     module = ModuleType("job")
     names["optimizer"] = optimizer_of(names["model"])
     vars(module).update(names, steps=1, clip_norm=CLIP_NORM, width=width)
@@ -139,6 +145,8 @@ def our_step(names: dict[str, Any], width: str) -> Work:
 
 def their_step(names: dict[str, Any]) -> Work:
     """torch's eager step in float32, with its fused AdamW."""
+    from bench.suites.step import CLIP_NORM, optimizer_of
+
     model = names["model"].to(device())
     batch = {name: torch.from_numpy(array).to(device()) for name, array in names["data"].items()}
     optimizer = optimizer_of(model, fused=True)

@@ -151,8 +151,9 @@ def _load_triton() -> Backend:
 
 
 def _load_cuda() -> Backend:
+    if import_module("kernels._cuda").devices() == 0:  # before torch, whose import takes seconds
+        raise ImportError("the CUDA runtime sees no device")
     cuda = import_module("kernels.cuda")
-    cuda.require_device()
     return replace(_load_triton(), name="cuda", run=cuda.run, prepare=cuda.prepare)
 
 

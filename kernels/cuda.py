@@ -15,12 +15,6 @@ from kernels.triton.matmul import ALIGNMENT, MAX_TERMS, finish, matmul
 from kernels.types import TensorType
 
 
-def require_device() -> None:
-    """An ImportError where no GPU is."""
-    if _cuda.devices() == 0:
-        raise ImportError("the CUDA runtime sees no device")
-
-
 def multiply(
     width: str,
     operands: tuple[torch.Tensor, torch.Tensor],
