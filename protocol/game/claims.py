@@ -19,6 +19,7 @@ from protocol.game.messages import (
 from protocol.game.params import Law, Params
 from protocol.game.rules import Rule, require
 from protocol.game.types import Claim, ClaimStatus, Job, JobStatus, Sealed, State, claim_id, game_id
+from protocol.referee.judge import FAULT_ROOT
 
 
 def commit_claim(state: State, message: Message, body: CommitClaim, now: int, params: Params) -> State:
@@ -52,7 +53,7 @@ def reveal_claim(state: State, message: Message, body: RevealClaim, now: int, pa
     seal = claim_seal(message.sender, job.id, sealed.first, sealed.last, body.roots, body.salt)
     require(seal == sealed.commitment, Rule.CLAIM_REVEAL)
     require(len(body.roots) == claim_leaves(law, sealed.first, sealed.last), Rule.CLAIM_LEAVES)
-    require(body.roots[0] == job.tip, Rule.CLAIM_LEAVES)
+    require(body.roots[0] == job.tip and FAULT_ROOT not in body.roots[:-1], Rule.CLAIM_LEAVES)
     claim = Claim(
         id=claim_id(job.id, sealed.first, sealed.last, body.roots),
         job=job.id,
@@ -79,8 +80,18 @@ def _extended(job: Job, claim: Claim, law: Law, now: int) -> Job:
         claims=(*job.claims, claim.id),
         claimed_to=claim.last,
         tip=claim.roots[-1],
-        deadline=NEVER if claim.last == law.steps else now + job.terms.claim_period_s,
+        deadline=NEVER if _ends_the_job(claim, law) else now + job.terms.claim_period_s,
     )
+
+
+def _ends_the_job(claim: Claim, law: Law) -> bool:
+    """Whether nothing comes after a claim: it reaches the last step, or the program has no state after it."""
+    return claim.last == law.steps or claim.roots[-1] == FAULT_ROOT
+
+
+def _delivered(claim: Claim, law: Law) -> int:
+    """The steps up to which a claim has states: where the program faults, those before that interval."""
+    return claim.first + (len(claim.roots) - 2) * law.interval if claim.roots[-1] == FAULT_ROOT else claim.last
 
 
 def claim_leaves(law: Law, first: int, last: int) -> int:
@@ -169,8 +180,9 @@ def is_ripe(state: State, job: Job, claim: Claim) -> bool:
 def finish_claim(state: State, claim: Claim, params: Params) -> State:
     """A claim survived its challenge period and every game: it is final and paid."""
     job = state.jobs[claim.job]
-    steps = params.law_of(job.job, job.program, job.data).steps
-    pay = job.price * claim.last // steps - job.price * claim.first // steps
+    law = params.law_of(job.job, job.program, job.data)
+    steps = law.steps
+    pay = job.price * _delivered(claim, law) // steps - job.price * claim.first // steps
     books = ledger.pay(state.ledger, job.escrow, job.solver, pay, "claim final")
     # While the window was full the solver could not claim: its time for the next claim begins again.
     deadline = job.deadline if job.deadline == NEVER else max(job.deadline, state.now + job.terms.claim_period_s)

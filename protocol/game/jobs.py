@@ -11,6 +11,7 @@ from protocol.game.params import Params, require_terms
 from protocol.game.rules import Refused, Rule, require
 from protocol.game.types import Bid, Claim, ClaimStatus, Game, Job, JobStatus, Stage, State
 from protocol.game.whistleblowing import accusations, accuse
+from protocol.referee.judge import FAULT_ROOT
 
 NEVER = 2**63 - 1  # the deadline of a job of which every step is claimed
 
@@ -136,7 +137,8 @@ def settle(state: State, key: bytes) -> State:
     else:
         books = ledger.close(books, job.bond(job.solver))
     books = ledger.close(books, job.escrow, "refund: not delivered")
-    status = JobStatus.ABANDONED if steps_left else JobStatus.DONE
+    faulted = JobStatus.FAULTED if job.tip == FAULT_ROOT else JobStatus.DONE
+    status = JobStatus.ABANDONED if steps_left else faulted
     return tickets.release(replace(state, ledger=books), replace(job, status=status))
 
 

@@ -40,7 +40,9 @@ class Rule(StrEnum):
     CLAIM_WINDOW = "no more claims than agreed wait for their challenge period at once"
     CLAIM_SEALED = "roots are revealed after they were committed, one commitment at a time"
     CLAIM_REVEAL = "the revealed roots and salt are those of the commitment"
-    CLAIM_LEAVES = "a claim holds one root per committed interval, and its first leaf is where the last claim ended"
+    CLAIM_LEAVES = (
+        "a claim holds one root per committed interval, from where the last one ended; no value only at its end"
+    )
     CLAIM_EXISTS = "the claim exists"
     CLAIM_OPEN = "a claim is challenged within its challenge period"
     CHALLENGE_SELF = "a solver does not challenge its own claim"

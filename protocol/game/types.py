@@ -26,6 +26,7 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     CLOSING = "closing"  # the solver stopped; its claims run on to their end
     DONE = "done"
+    FAULTED = "faulted"  # the program has no value at some step: paid up to there
     ABANDONED = "abandoned"
     REFUTED = "refuted"
     VOID = "void"  # nobody bid

@@ -13,6 +13,7 @@ from protocol.identity import Identity
 from protocol.players.attester import roots_of
 from protocol.players.player import Player
 from protocol.players.trace import ProgramTrace, Trace
+from protocol.referee.judge import FAULT_ROOT
 from protocol.service.coordinator import Coordinator, Receipt
 
 
@@ -75,6 +76,10 @@ class Solver(Player):
         if last <= first or done < last:
             return []
         roots = self._roots(law, first, last)
+        if FAULT_ROOT in roots[:-1]:
+            # The program has no value on the way: the claim ends there, and the job with it.
+            last = min(first + roots.index(FAULT_ROOT) * law.interval, last)
+            roots = self._roots(law, first, last)
         seal = claim_seal(self.address, job.id, first, last, roots, self._salt(job, first))
         return [self.send(CommitClaim(first, last, seal), job.id)]
 

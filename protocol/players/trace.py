@@ -100,8 +100,10 @@ class ProgramTrace:
         self._roots[0] = self.folder.job.start
 
     def last_step(self) -> int:
-        """The number of steps that the run has done; all of the job without a run folder."""
-        return self.folder.job.steps if self.run is None else max(self.run.roots(), default=0)
+        """The number of steps that the run has done; all of the job without a run folder, or where it met a fault."""
+        if self.run is None or self.run.fault() is not None:
+            return self.folder.job.steps
+        return max(self.run.roots(), default=0)
 
     def state_root(self, step: int) -> bytes:
         """The root of the state before a step: from the run's log, or computed."""

@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from engine.job import JobFolder, open_job
-from protocol.game.types import CHALLENGER, SOLVER, Stage
+from engine.train import train
+from kernels.types import Fault
+from protocol.game.messages import PostJob
+from protocol.game.params import Params
+from protocol.game.types import CHALLENGER, SOLVER, JobStatus, Stage
+from protocol.law import law_of
 from protocol.players.trace import ProgramTrace, Take
 from protocol.referee.judge import FAULT_ROOT
 from tests.engine.small_jobs import BACKEND, BATCH, RECORDS, ROWS, small_job, small_parts
-from tests.protocol.scene import real_duel
+from tests.protocol.scene import Scene, real_duel
+from tests.protocol.toy import OPERATOR, SUBMITTER, TERMS
+from tests.protocol.toy import SOLVER as SOLVER_PARTY
 
 
 def faulty_job(folder: Path, interval: int, record: int = 4) -> JobFolder:
@@ -116,3 +123,24 @@ def small_job_like(job: JobFolder) -> JobFolder:
     """The same job with sound data."""
     folder = job.folder.parent / "sound"
     return open_job(folder, BACKEND) if folder.exists() else small_job(folder, interval=job.job.interval)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_job_that_faults_is_paid_up_to_there_and_ends(job: JobFolder, tmp_path: Path, ran: bool) -> None:
+    """Nobody traps a solver with a job that cannot be finished: the fault is claimed, final, and the rest refunded."""
+    if ran:
+        with pytest.raises(Fault):
+            train(job, tmp_path / "run", BACKEND)
+    trace = ProgramTrace(job, tmp_path / "run" if ran else None, BACKEND)
+    step, interval = faulting_step(ProgramTrace(job, None, BACKEND)), job.job.interval
+    scene = Scene(Params("isobit real", OPERATOR.address, law_of, supply=10**9))
+    posted = scene.send(SUBMITTER, PostJob(TERMS, trace.job, trace.program_bytes, trace.data_bytes)).id
+    players = [scene.solver(trace), scene.verifier(ProgramTrace(job, None, BACKEND))]
+    scene.play(players[0])
+    scene.after(TERMS.bid_period_s)
+    scene.play(*players)
+    scene.after(TERMS.challenge_period_s)
+    found = scene.state.jobs[posted]
+    delivered = TERMS.price * (step // interval * interval) // job.job.steps
+    assert found.status is JobStatus.FAULTED and not scene.state.games
+    assert scene.gain(SOLVER_PARTY) == delivered and scene.gain(SUBMITTER) == -delivered

@@ -442,7 +442,14 @@ def test_a_commitment_copied_from_another_solver_cannot_be_revealed(scene: Scene
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda r: r[:-1], lambda r: (*r, r[-1]), lambda r: (digest(b"x"), *r[1:]), lambda r: ()]
+    "wrong",
+    [
+        lambda r: r[:-1],
+        lambda r: (*r, r[-1]),
+        lambda r: (digest(b"x"), *r[1:]),
+        lambda r: (),
+        lambda r: (r[0], FAULT_ROOT, *r[2:]),
+    ],
 )
 def test_refuses_claim_leaves(scene: Scene, wrong: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> None:
     job = running(scene)
