@@ -64,7 +64,7 @@ def typed_data(message: Message, domain: str) -> dict[str, Any]:
     return {
         "types": TYPES,
         "primaryType": "Message",
-        "domain": {"name": domain, "version": "1"},
+        "domain": domain_of(domain),
         "message": {
             "sender": message.sender,
             "job": message.job,
@@ -77,8 +77,13 @@ def typed_data(message: Message, domain: str) -> dict[str, Any]:
     }
 
 
-def _signable(message: Message, domain: str) -> SignableMessage:
-    return encode_typed_data(full_message=typed_data(message, domain))
+def domain_of(name: str) -> dict[str, str]:
+    """The EIP-712 domain of a service."""
+    return {"name": name, "version": "1"}
+
+
+def _signable(data: dict[str, Any]) -> SignableMessage:
+    return encode_typed_data(full_message=data)
 
 
 class Identity:
@@ -118,16 +123,29 @@ class Identity:
         """The message with this key's signature."""
         if message.sender != self.address:
             raise ValueError(f"sign: the message is from {message.sender}, this key is {self.address}")
-        return Signed(message, bytes(self._account.sign_message(_signable(message, domain)).signature))
+        return Signed(message, self.sign_data(typed_data(message, domain)))
+
+    def sign_data(self, data: dict[str, Any]) -> bytes:
+        """This key's signature of typed data (EIP-712)."""
+        return bytes(self._account.sign_message(_signable(data)).signature)
 
 
 def require_signature(signed: Signed, domain: str) -> None:
     """Refuse unless the sender signed this message over this domain, with the lower of the two possible s."""
-    signature = signed.signature
-    require(len(signature) == SIGNATURE_SIZE and signature[64] in (27, 28), Rule.SIGNATURE, "form")
-    require(0 < int.from_bytes(signature[32:64], "big") <= HALF_ORDER, Rule.SIGNATURE, "high s")
     try:
-        signer = Account.recover_message(_signable(signed.message, domain), signature=signature)
-    except (BadSignature, ValidationError, ValueError) as error:
+        signer = signer_of(typed_data(signed.message, domain), signed.signature)
+    except ValueError as error:
         raise Refused(Rule.SIGNATURE, str(error)) from None
-    require(str(signer).lower() == signed.message.sender, Rule.SIGNATURE, "another signer")
+    require(signer == signed.message.sender, Rule.SIGNATURE, "another signer")
+
+
+def signer_of(data: dict[str, Any], signature: bytes) -> str:
+    """Who signed typed data; a ValueError for a signature that is not in the one form that is taken."""
+    if len(signature) != SIGNATURE_SIZE or signature[64] not in (27, 28):
+        raise ValueError("form")
+    if not 0 < int.from_bytes(signature[32:64], "big") <= HALF_ORDER:
+        raise ValueError("high s")
+    try:
+        return str(Account.recover_message(_signable(data), signature=signature)).lower()
+    except (BadSignature, ValidationError) as error:
+        raise ValueError(str(error)) from None

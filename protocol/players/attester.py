@@ -10,7 +10,7 @@ from protocol.game.params import Law
 from protocol.game.types import Job, Slot, claim_id
 from protocol.players.player import Player
 from protocol.players.trace import Trace
-from protocol.service.coordinator import Receipt
+from protocol.service.receipts import Receipt
 
 
 def roots_of(trace: Trace, law: Law, first: int, last: int) -> tuple[bytes, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from protocol.game.messages import NOTHING, Body, Message
 from protocol.identity import Identity, Signed
-from protocol.service.coordinator import Coordinator, Receipt
+from protocol.service.coordinator import Coordinator
+from protocol.service.receipts import Receipt, check_receipt
 
 MESSAGE_PERIOD_S = 600
 
@@ -28,6 +29,9 @@ class Client:
             Message(self.address, job, game, move, deadline, body), self.coordinator.params.domain
         )
         receipt = self.coordinator.submit(signed)
+        params = self.coordinator.params
+        if params.coordinator:
+            check_receipt(receipt, signed.message, params.domain, params.coordinator)
         self.sent.append(signed)
         return receipt
 

@@ -9,7 +9,7 @@ from protocol.game.messages import AnchorBeacon, DrawAttesters
 from protocol.game.params import Law
 from protocol.game.types import Job
 from protocol.players.client import Client
-from protocol.service.coordinator import Receipt
+from protocol.service.receipts import Receipt
 
 
 class Operator(Client):

@@ -17,7 +17,8 @@ from protocol.players.client import Client
 from protocol.players.trace import Trace
 from protocol.referee.judge import FAULT_ROOT
 from protocol.referee.sums import rounded
-from protocol.service.coordinator import Coordinator, Receipt
+from protocol.service.coordinator import Coordinator
+from protocol.service.receipts import Receipt
 
 
 class Player(Client):

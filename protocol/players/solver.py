@@ -14,7 +14,8 @@ from protocol.players.attester import roots_of
 from protocol.players.player import Player
 from protocol.players.trace import ProgramTrace, Trace
 from protocol.referee.judge import FAULT_ROOT
-from protocol.service.coordinator import Coordinator, Receipt
+from protocol.service.coordinator import Coordinator
+from protocol.service.receipts import Receipt
 
 
 class Solver(Player):

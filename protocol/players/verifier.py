@@ -12,7 +12,8 @@ from protocol.game.types import Claim, ClaimStatus, Job
 from protocol.identity import Identity
 from protocol.players.attester import Attester
 from protocol.players.trace import ProgramTrace, Trace
-from protocol.service.coordinator import Coordinator, Receipt
+from protocol.service.coordinator import Coordinator
+from protocol.service.receipts import Receipt
 
 
 class Verifier(Attester):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from engine.canonical import to_canonical
@@ -13,25 +13,22 @@ from protocol.game.params import Params
 from protocol.game.rules import Rule, require
 from protocol.game.transition import advance, apply
 from protocol.game.types import State, first_state, state_hash
-from protocol.identity import Signed, require_signature, signed_from_bytes
+from protocol.identity import Identity, Signed, require_signature, signed_from_bytes
 from protocol.service.database import FIRST_CHAIN, Database, Record, next_chain
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the coordinator says it took, as which line of the log, and when. chain: over the log up to this line."""
-
-    sequence: int
-    id: bytes
-    now: int
-    chain: bytes
+from protocol.service.receipts import Receipt, content_hash, receipt_data
 
 
 class Coordinator:
-    """One log and the state that follows from it. Time is told to it by `advance`; it reads no clock."""
+    """One log and the state that follows from it. Time is told to it by `advance`; it reads no clock.
 
-    def __init__(self, database: str | Path, params: Params) -> None:
-        self.params = params
+    identity: the key of `params.coordinator`, which signs receipts; none where params name no coordinator
+    """
+
+    def __init__(self, database: str | Path, params: Params, identity: Identity | None = None) -> None:
+        address = "" if identity is None else identity.address
+        if params.coordinator != address:
+            raise ValueError(f"coordinator: got the key of {address!r}, want {params.coordinator!r}")
+        self.params, self._identity = params, identity
         self._database = Database(database, _params_hash(params))
         self._receipts: dict[bytes, tuple[Receipt, bytes]] = {}
         self._state, self._sequence, self._chain = first_state(params), 0, FIRST_CHAIN
@@ -81,11 +78,17 @@ class Coordinator:
         if message.id in self._receipts:
             receipt, content = self._receipts[message.id]
             require(content == message.to_bytes(), Rule.ID_REUSED)
-            return receipt
+            return self._signed(receipt)
         after = apply(self._state, message, self.now, self.params)
         receipt = self._append(message, record, after, self.now)
         self._state = after
-        return receipt
+        return self._signed(receipt)
+
+    def _signed(self, receipt: Receipt) -> Receipt:
+        """The receipt with the coordinator's signature, which follows from key and content: the same again."""
+        if self._identity is None:
+            return receipt
+        return replace(receipt, signature=self._identity.sign_data(receipt_data(receipt, self.params.domain)))
 
     def check_signature(self, signed: Signed) -> None:
         """Refuse a message that its sender did not sign."""
@@ -100,7 +103,8 @@ class Coordinator:
 
     def _taken(self, line: Record, message: Message | None) -> Receipt:
         self._sequence, self._chain = line.sequence + 1, line.chain
-        receipt = Receipt(line.sequence, line.id or b"", line.now, line.chain)
+        content = b"" if message is None else content_hash(message)
+        receipt = Receipt(line.sequence, line.id or b"", content, line.now, line.chain)
         if message is not None:
             self._receipts[message.id] = receipt, message.to_bytes()
         return receipt

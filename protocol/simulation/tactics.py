@@ -12,7 +12,7 @@ from protocol.game.messages import Body, Enter, Open, Row, Show
 from protocol.game.rules import Refused
 from protocol.game.types import ELEMENT, LEVELS, Game, Stage
 from protocol.players.player import Player
-from protocol.service.coordinator import Receipt
+from protocol.service.receipts import Receipt
 from protocol.simulation.toy import digest
 
 

@@ -16,7 +16,8 @@ from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.trace import ProgramTrace, Trace
 from protocol.players.verifier import Verifier
-from protocol.service.coordinator import Coordinator, Receipt
+from protocol.service.coordinator import Coordinator
+from protocol.service.receipts import Receipt
 from tests.protocol.toy import OPERATOR, OTHER, SOLVER, SUBMITTER, TERMS, THIRD, VERIFIER, ToyLaw, ToyTrace, toy_params
 
 FUNDS = 10_000
