@@ -101,6 +101,11 @@ class Play(RuleBasedStateMachine):
         trace, funds = lying(*lie), self.scene.balance(who)
         if self.scene.balance(SUBMITTER) >= TERMS.price + 14 and funds >= TERMS.solver_bond:
             job = self.scene.post(trace.law, replace(TERMS, arity=arity, **slots))
+            if slots:
+                # Another liar has the same run: it attests the wrong claim, and is accused when the claim falls.
+                self.liars.append(self.scene.verifier(trace, LIARS[who is LIARS[0]]))
+                self.operator.act(self.scene.now)
+                self.liar_acts(-1)
             self.scene.send(who, PlaceBid(TERMS.price), job)
             self.scene.send(SUBMITTER, AcceptBid(who.address), job)
             self.liars.append(with_tactic(self.scene.solver(trace, who), tactic()))
