@@ -6,14 +6,14 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.job import JobFolder, store_traced
-from engine.trace import trace_job
+from engine.trace import TracedJob, trace_job
 from protocol.game.messages import Deposit, Open, PostJob
 from protocol.game.params import Params
 from protocol.identity import Identity
@@ -80,6 +80,13 @@ def long_job(steps: int) -> JobFolder:
     settings = {"steps": steps, "interval": max(1, steps // INTERVALS)}
     folder = Path(tempfile.mkdtemp(prefix="isobit-bench-")) / "job"
     return store_traced(folder, trace_job(EXAMPLE, settings))
+
+
+def stored(traced: TracedJob, steps: int) -> JobFolder:
+    """A traced job for so many steps, whatever it was traced for: the numbers of its first step stand for all."""
+    schedule = {name: np.full(steps, values[0], values.dtype) for name, values in traced.schedule.items()}
+    long = replace(traced, steps=steps, interval=max(1, steps // INTERVALS), schedule=schedule)
+    return store_traced(Path(tempfile.mkdtemp(prefix="isobit-bench-")) / "job", long)
 
 
 def timed(player: Player, spent: list[float]) -> Player:

@@ -9,7 +9,8 @@ from functools import cache, partial
 import numpy as np
 
 from bench.case import Case, Competitors
-from bench.long_dispute import LongTrace, dispute, long_job
+from bench.long_dispute import LongTrace, dispute, long_job, stored
+from bench.suites.step import MODELS, traced
 from kernels.exact.functions import BITS
 from protocol.game.params import Point
 from protocol.game.rows import Tree
@@ -87,9 +88,10 @@ def judged(source: Callable[[], dict[str, list[tuple[bytes, bytes]]]], name: str
     return Competitors(lambda: [judge_bytes(*pair) for pair in asked], {}, lambda: facts)
 
 
-def long_dispute(steps: int, threads: int) -> Competitors:
-    """A whole dispute; its facts are the last one's."""
-    job, last = long_job(steps), list[dict[str, float]]()
+def long_dispute(steps: int, threads: int, model: str = "") -> Competitors:
+    """A whole dispute; its facts are the last one's. model: of the step suite; the example GPT where none is named."""
+    job = stored(traced(MODELS[model], "default"), steps) if model else long_job(steps)
+    last = list[dict[str, float]]()
 
     def play() -> None:
         last[:] = [asdict(dispute(job))]
@@ -105,4 +107,6 @@ def cases() -> list[Case]:
     """The referee on every kind of place, and disputes about runs of a hundred to a million steps."""
     kinds = [Case(f"referee {name}", partial(judged, places, name), 0, "none") for name in places()]
     kinds += [Case(f"referee function {name}", partial(judged, function_places, name), 0, "none") for name in BITS]
-    return kinds + [Case(f"dispute of {steps} steps", partial(long_dispute, steps), 0, "none") for steps in LENGTHS]
+    runs = [Case(f"dispute of {steps} steps", partial(long_dispute, steps), 0, "none") for steps in LENGTHS]
+    large = partial(long_dispute, LENGTHS[-1], model="gpt2-124m")
+    return [*kinds, *runs, Case(f"dispute of {LENGTHS[-1]} steps of gpt2-124m", large, 0, "none")]
