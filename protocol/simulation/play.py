@@ -168,15 +168,27 @@ class Table:
             claim = self.world.state.claims[key]
             right = all(root in truth for root in claim.roots)
             promise(right or claim.status is not ClaimStatus.FINAL, "no wrong claim is final")
-        promise(not scenario.solver.honest or job.status is JobStatus.DONE, "an honest solver's job is done")
+        # Where every bid was lost on the way the job is void, and nobody has lost anything.
+        ended = (JobStatus.DONE, JobStatus.VOID)
+        promise(not scenario.solver.honest or job.status in ended, "an honest solver's job is done")
         for actor in (scenario.solver, *scenario.verifiers):
             gain = self._worth(self.parties[actor.name]) - FUNDS
             promise(not actor.honest or gain >= 0, f"{actor.name} ends no poorer")
-            promise(actor.kind != "freeloader" or gain <= 0, f"{actor.name} earns nothing")
+            promise(gain <= 0 or not self._only_copies(actor), f"{actor.name} earns nothing")
         paid = scenario.terms.price if job.status is JobStatus.DONE else 0
         promise(self._worth(SUBMITTER) >= FUNDS - max(paid, job.price), "the submitter pays the price at most")
         open_locks = [held for held in self.world.state.ledger.reserved.values() if held.open]
         promise(not open_locks, "every lock is resolved")
+
+    def _only_copies(self, actor: Actor) -> bool:
+        """Whether an honest party had committed to everything that a freeloader says, before it did."""
+        games = list(self.world.state.games.values())
+        own = [game for game in games if game.sides[1].party == self.parties[actor.name].address]
+        honest = [game for game in games if game.sides[1].party in self.referee.honest]
+        return actor.kind == "freeloader" and all(
+            any((said.index, said.rival) == (game.index, game.rival) and said.order < game.order for said in honest)
+            for game in own
+        )
 
     def _report(self) -> Report:
         (job,) = self.world.state.jobs.values()
