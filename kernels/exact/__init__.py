@@ -1,1 +1,1 @@
-"""The law in integers alone, without a float or an array: what the spec maps over arrays and the referee computes."""
+"""The law in integers alone, without a float or an array: what the spec maps over arrays."""

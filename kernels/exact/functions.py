@@ -1,6 +1,6 @@
 """The functions of the law: the float32 nearest to the mathematical value, for every one of the 2^32 inputs.
 
-NAME_bits(bits) is the definition, from bit pattern to bit pattern in integers alone: what the referee computes too.
+NAME_bits(bits) is the definition, from bit pattern to bit pattern in integers alone; the referee has a second one.
 Rounding is decided, not assumed: an enclosure is narrowed until both ends round alike (fixed_point.decide), and the
 values that are themselves representable, where that would never end, are taken out beforehand.
 """

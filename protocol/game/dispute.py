@@ -184,9 +184,9 @@ def _with_side(game: Game, who: int, side: Side) -> Game:
     return replace(game, sides=(side, game.sides[1]) if who == SOLVER else (game.sides[0], side))
 
 
-def _both(game: Game, now: int, stage: Stage, **changes: object) -> Game:
+def _both(game: Game, now: int, stage: Stage) -> Game:
     """Both parties owe the next move."""
-    one, other = (replace(side, since=now, row=None, **changes) for side in game.sides)  # type: ignore[arg-type]
+    one, other = (replace(side, since=now, row=None) for side in game.sides)
     return replace(game, stage=stage, sides=(one, other))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.canonical import from_canonical, to_canonical
@@ -75,7 +75,7 @@ class Question:
     facts: tuple[int, ...] = ()
     term: int = 0
     prover: int = 0
-    before: Operand | None = field(default=None)
+    before: Operand | None = None
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
