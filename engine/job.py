@@ -1,10 +1,9 @@
-"""A job: everything that decides a bit of a run, under one id, and the folder that holds it."""
+"""The folder of a job: the job itself, and all that its hashes are of."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,8 +14,7 @@ from engine.canonical import from_canonical, to_canonical
 from engine.data import Dataset, Field, Windows, dataset_of, verify_arrays
 from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.files import map_arrays, read_file, write_arrays, write_file, write_folder
-from engine.merkle import HASH_SIZE
-from engine.order import MAX_EPOCHS
+from engine.job_id import Job, job_from_bytes, max_interval_of
 from engine.outputs import require_mapping
 from engine.program import RESERVED_SLOTS, SCALAR_INT64, Program, verify
 from engine.state import Slot, StateHasher, commit, require_canonical
@@ -27,79 +25,6 @@ if TYPE_CHECKING:
     from engine.trace import TracedJob
 
 Array = np.ndarray
-FORMAT = "isobit-job-1"
-MAX_STEPS = 2**32
-MAX_SEED = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What decides the bits of a run, and nothing else.
-
-    program, start, data, schedule: hash of the program; roots of the start state, the data set, the schedule
-    records:  of the data set; batch_size: records a step
-    interval: steps between two committed states (the last interval may be shorter)
-    """
-
-    program: bytes
-    start: bytes
-    data: bytes
-    schedule: bytes
-    records: int
-    batch_size: int
-    seed: int
-    steps: int
-    interval: int
-
-    def __post_init__(self) -> None:
-        _require_job(self)
-
-    def to_bytes(self) -> bytes:
-        """The canonical bytes."""
-        return to_canonical({"format": FORMAT, **asdict(self)})
-
-    @property
-    def id(self) -> bytes:
-        """SHA-256 of the canonical bytes."""
-        return hashlib.sha256(self.to_bytes()).digest()
-
-    @property
-    def committed_steps(self) -> tuple[int, ...]:
-        """The numbers of steps done at which a run commits to its state, the start included."""
-        return (*range(0, self.steps, self.interval), self.steps)
-
-
-def _require_job(job: Job) -> None:
-    for name in ("program", "start", "data", "schedule"):
-        value = getattr(job, name)
-        if not isinstance(value, bytes) or len(value) != HASH_SIZE:
-            raise ValueError(f"job: {name} is {value!r:.80}, want {HASH_SIZE} bytes")
-    limits = {
-        "records": (0, 2**48),
-        "batch_size": (1, 2**32),
-        "seed": (0, MAX_SEED),
-        "steps": (1, MAX_STEPS),
-        "interval": (1, MAX_STEPS),
-    }
-    for name, (low, high) in limits.items():
-        value = getattr(job, name)
-        if type(value) is not int or not low <= value < high:
-            raise ValueError(f"job: {name} is {value!r:.80}, want an integer from {low} to {high - 1}")
-    if job.records and job.steps * job.batch_size > MAX_EPOCHS * min(job.records, 2**30):
-        raise ValueError(
-            f"job: {job.steps} steps of {job.batch_size} of {job.records} records,"
-            " want at most 2^32 epochs and 2^62 samples"
-        )
-
-
-def job_from_bytes(data: bytes) -> Job:
-    """The job of canonical bytes; a ValueError for anything else."""
-    content = from_canonical(data, "job")
-    names = {field.name for field in fields(Job)}
-    if not isinstance(content, dict) or set(content) != names | {"format"} or content["format"] != FORMAT:
-        wanted = ", ".join(sorted(names | {"format"}))
-        raise ValueError(f"job: want a map with exactly the fields {wanted}, and format {FORMAT!r}")
-    return Job(**{name: content[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -171,13 +96,14 @@ def write_job(
     seed: int,
     steps: int,
     batch_size: int,
-    interval: int | Literal["auto"] = 1,
+    interval: int | Literal["auto"] = "auto",
+    max_interval: int | None = None,
     backend: str = "native",
     threads: int = 1,
 ) -> Job:
     """Write a job folder, whole or not at all, and give its job. start_state holds the program's state inputs only.
 
-    interval: steps between commitments; "auto" measures this machine once, and the job holds the number found
+    interval: steps between commitments; "auto" leaves it to the solver, up to max_interval
     """
     verify(program)
     _require_metrics(program)
@@ -196,12 +122,9 @@ def write_job(
         batch_size,
         seed,
         steps,
-        1 if interval == "auto" else interval,
+        interval,
+        max_interval_of(interval, steps) if max_interval is None else max_interval,
     )
-    if interval == "auto":
-        manifest = Checkpoint(job.id, 0, start.slots, start.chunks)
-        unfrozen = JobFolder(Path(folder), job, program, dataset, schedule, manifest)
-        job = replace(job, interval=_measured_interval(unfrozen, state, backend, threads))
     require_mapping(program, job)
 
     def fill(path: Path) -> None:
@@ -216,12 +139,6 @@ def write_job(
     return job
 
 
-def _measured_interval(job: JobFolder, state: Mapping[str, Array], backend: str, threads: int) -> int:
-    from engine.interval import measure  # which needs a job to measure
-
-    return measure(job, state, backend, threads).interval(steps=job.job.steps)
-
-
 def store_traced(folder: str | Path, traced: TracedJob, backend: str = "native", threads: int = 1) -> JobFolder:
     """Write the job folder of a traced job, whole or not at all, and open it."""
     write_job(
@@ -234,6 +151,7 @@ def store_traced(folder: str | Path, traced: TracedJob, backend: str = "native",
         steps=traced.steps,
         batch_size=traced.batch_size,
         interval=traced.interval,
+        max_interval=traced.max_interval,
         backend=backend,
         threads=threads,
     )

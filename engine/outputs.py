@@ -21,7 +21,8 @@ from engine.state import Slot, state_root, tensor_root
 from kernels.types import NUMPY_DTYPE, TensorType, type_of
 
 if TYPE_CHECKING:
-    from engine.job import Job, JobFolder
+    from engine.job import JobFolder
+    from engine.job_id import Job
     from engine.run import RunFolder
 
 Array = np.ndarray
@@ -39,7 +40,7 @@ def require_mapping(program: Program, job: Job) -> None:
     for name, type_ in output_types(program).items():
         if type_.shape[:1] != (job.batch_size,):
             raise ValueError(f"job: output {name!r} is {type_}, want {job.batch_size} rows, one a record of a batch")
-        if job.interval != 1:
+        if job.intervals != (1, 1):
             raise ValueError(
                 f"job: got outputs and interval {job.interval}, want 1: a state holds the outputs of its last step only"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ from engine.store import Store
 from kernels.types import NUMPY_DTYPE
 
 Array = np.ndarray
-FORMAT = "isobit-run-1"
+FORMAT = "isobit-run-2"
+FIELDS = {"format", "job", "interval", "metrics"}
 LOCK = ".lock"
 JOB_LINK = "job"
 
@@ -33,9 +34,11 @@ class RunFolder:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         content = from_canonical(read_file(self.folder / "run.cbor", "run"), "run.cbor")
-        if not isinstance(content, dict) or set(content) != {"format", "job", "metrics"} or content["format"] != FORMAT:
-            raise ValueError(f"run: {self.folder}/run.cbor is no run's, want the fields format, job, metrics")
+        if not isinstance(content, dict) or set(content) != FIELDS or content["format"] != FORMAT:
+            wanted = f"the fields {', '.join(sorted(FIELDS))}, format {FORMAT!r}"
+            raise ValueError(f"run: {self.folder}/run.cbor is no run's, want {wanted}")
         self.job_id: bytes = content["job"]
+        self.interval: int = content["interval"]
         self.metric_dtypes: dict[str, np.dtype] = {name: NUMPY_DTYPE[dtype] for name, dtype in content["metrics"]}
 
     @property
@@ -93,6 +96,7 @@ def open_run(folder: str | Path, job: JobFolder) -> RunFolder:
     run = RunFolder(folder)
     if run.job_id != job.id:
         raise ValueError(f"run: {run.folder} is a run of job {run.job_id.hex()}, want {job.id.hex()}")
+    job.job.require_interval(run.interval)
     return run
 
 
@@ -120,8 +124,11 @@ def read_state(
 
 
 @contextmanager
-def writing(folder: str | Path, job: JobFolder) -> Iterator[RunFolder]:
-    """The run folder, made if it is not there, for the one process that may write it."""
+def writing(folder: str | Path, job: JobFolder, interval: Callable[[], int]) -> Iterator[RunFolder]:
+    """The run folder, made if it is not there, for the one process that may write it.
+
+    interval: gives the steps between two commitments of a run that begins; not called for one that goes on
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -131,19 +138,20 @@ def writing(folder: str | Path, job: JobFolder) -> Iterator[RunFolder]:
         except BlockingIOError:
             raise ValueError(f"run: another process is writing {folder}") from None
         if not (folder / "run.cbor").exists():
-            _start(folder, job)
+            _start(folder, job, interval)
         _link_job(folder, job)
         yield open_run(folder, job)
     finally:
         os.close(lock)
 
 
-def _start(folder: Path, job: JobFolder) -> None:
+def _start(folder: Path, job: JobFolder, interval: Callable[[], int]) -> None:
     others = sorted(path.name for path in folder.iterdir() if path.name != LOCK and not path.name.endswith(".tmp"))
     if others:
         raise ValueError(f"run: {folder} holds {', '.join(others[:5])} and is no run, want a new or an empty folder")
     metrics = [[name, dtype] for name, dtype in metric_dtypes(job.program).items()]
-    write_file(folder / "run.cbor", to_canonical({"format": FORMAT, "job": job.id, "metrics": metrics}))
+    content = {"format": FORMAT, "job": job.id, "interval": job.job.require_interval(interval()), "metrics": metrics}
+    write_file(folder / "run.cbor", to_canonical(content))
     sync(folder.parent)
 
 

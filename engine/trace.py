@@ -41,6 +41,7 @@ class TracedJob:
     steps: int
     batch_size: int
     interval: int | Literal["auto"]
+    max_interval: int | None
 
 
 def trace_job(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = None) -> TracedJob:
@@ -63,6 +64,7 @@ def trace(job: JobFile) -> TracedJob:
         steps=job.steps,
         batch_size=job.batch_size,
         interval=job.interval,
+        max_interval=job.max_interval,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.ahead import Ahead
 from engine.execute import NodeFault
+from engine.interval import resolve
 from engine.job import JobFolder, next_state, open_job
 from engine.memory import estimate, require_fits
 from engine.outputs import OutputFiles
@@ -56,27 +57,33 @@ def train(
     until: int | None = None,
     checkpoint_every: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    interval: int | None = None,
 ) -> Progress:
     """Start or resume a run and go on until all steps, or `until` of them, are done; gives where it stands.
 
     Ctrl-C and SIGTERM stop it after the step with a checkpoint. A NodeFault ends it: the fault is recorded beside
     the checkpoint of the state before. A ValueError with the numbers where this machine has too little memory.
+
+    interval: steps between commitments, as in an accepted bid; None: as the run began, or as the job has it, measured
+              here where a run begins and the job leaves it open
     """
     job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
     last = job.job.steps if until is None else until
-    every = default_checkpoint_every(job) if checkpoint_every is None else checkpoint_every
-    if not 0 <= last <= job.job.steps or every < 1:
+    if not 0 <= last <= job.job.steps or (checkpoint_every is not None and checkpoint_every < 1):
         wanted = f"0 to {job.job.steps} and 1 or more"
-        raise ValueError(f"train: got until {last} and checkpoint_every {every}, want {wanted}")
+        raise ValueError(f"train: got until {last} and checkpoint_every {checkpoint_every}, want {wanted}")
     require_fits(estimate(job, backend), backend)
-    with writing(run_folder, job) as run, closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
-        return going.advance(last, every, stop, progress or (lambda _: None))
+    with writing(run_folder, job, lambda: resolve(job, backend, threads) if interval is None else interval) as run:
+        if interval not in (None, run.interval):
+            raise ValueError(f"train: got interval {interval}, want the run's own {run.interval}")
+        every = checkpoint_every or default_checkpoint_every(job.job.steps, run.interval)
+        with closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
+            return going.advance(last, every, stop, progress or (lambda _: None))
 
 
-def default_checkpoint_every(job: JobFolder) -> int:
+def default_checkpoint_every(steps: int, interval: int) -> int:
     """About 20 checkpoints a run, at committed states."""
-    interval = job.job.interval
-    return -(-job.job.steps // CHECKPOINTS_PER_RUN // interval) * interval or interval
+    return -(-steps // CHECKPOINTS_PER_RUN // interval) * interval or interval
 
 
 class _Run:
@@ -91,8 +98,8 @@ class _Run:
         self.resident.load(self.state)
         self.state.update(self.resident.state)
         self.step = self.saved
-        self.committed = frozenset(job.job.committed_steps)
-        self.roots = run.roots_log.open(sorted(step for step in self.committed if step < self.step))
+        before = [step for step in job.job.committed_steps(run.interval) if step < self.step]
+        self.roots = run.roots_log.open(before)
         self.metrics = run.metrics_log.open(range(self.step))
         self.outputs = OutputFiles(run.folder, job.program, self.step)
         self.synced = time.monotonic()
@@ -134,7 +141,7 @@ class _Run:
 
     def _commit(self) -> bytes | None:
         """Append the state's root to the log where the job commits to it."""
-        if self.step not in self.committed:
+        if self.step % self.run.interval and self.step < self.job.job.steps:
             return None
         root = self.hasher.commit(self.state).root
         self.roots.write(self.step, root)

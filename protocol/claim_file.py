@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.canonical import from_canonical, to_canonical
 from engine.job import JobFolder
+from engine.job_id import Job
 from engine.merkle import HASH_SIZE, leaf_hash, root_of
 from engine.replay import Difference, Replay
 from engine.run import RunFolder
@@ -40,6 +41,21 @@ class ClaimFile:
         ]
         lines += [f"{step:8}  {root.hex()}" for step, root in zip(self.steps, self.roots, strict=True)]
         return "\n".join(lines) + "\n"
+
+
+def require_committed(job: Job, steps: tuple[int, ...]) -> None:
+    """A ValueError unless a claim's steps are those that a run of an interval of the job commits to, from the start."""
+    low, high = job.intervals
+    interval = high if low == high else min(steps[1], high)
+    wanted = job.committed_steps(interval)[: len(steps)]
+    if steps != wanted:
+        raise ValueError(
+            f"claim: holds the states after {_few(steps)} steps, want {_few(wanted)}: every {interval} steps"
+        )
+
+
+def _few(steps: tuple[int, ...]) -> str:
+    return ", ".join(map(str, steps[:5])) + (", ..." if len(steps) > 5 else "")
 
 
 def claim_of(run: RunFolder) -> ClaimFile:
@@ -75,8 +91,10 @@ def check_claim(job: JobFolder, claim: ClaimFile, last: int, backend: str, threa
         raise ValueError(f"claim: is of job {claim.job.hex()}, want {job.id.hex()}")
     if max(claim.steps[-1], last) > job.job.steps:
         raise ValueError(f"claim: goes to step {max(claim.steps[-1], last)}, the job has {job.job.steps}")
+    require_committed(job.job, claim.steps)
     claimed = dict(zip(claim.steps, claim.roots, strict=True))
-    for step, root in Replay(job, None, backend, threads).roots(0, last):
-        if claimed.get(step, root) != root:
+    wanted = [step for step in claim.steps if step <= last]
+    for step, root in Replay(job, None, backend, threads).roots(wanted):
+        if claimed[step] != root:
             return Difference(step, root, claimed[step])
     return None

@@ -213,6 +213,12 @@ def _resume(options: argparse.Namespace) -> int:
 def _add_advance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=_natural, help="the number of steps to stop after (default: the job's)")
     parser.add_argument("--checkpoint-every", type=_positive, help="steps between checkpoints (default: 20 a run)")
+    parser.add_argument(
+        "--interval",
+        type=_positive,
+        help="steps between commitments, as the accepted bid says (default: the run's, else the job's; where that is "
+        "auto, measured once as a run begins)",
+    )
     _add_machine(parser)
 
 
@@ -223,8 +229,19 @@ def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
     opened = open_job(job, options.backend, options.threads)
     print(f"memory: {estimate(opened, options.backend)}")
     with ProgressLine() as line:
-        end = train(opened, run, options.backend, options.threads, options.until, options.checkpoint_every, line)
-    step, root = max(RunFolder(run).roots().items())
+        end = train(
+            opened,
+            run,
+            options.backend,
+            options.threads,
+            options.until,
+            options.checkpoint_every,
+            line,
+            options.interval,
+        )
+    folder = RunFolder(run)
+    step, root = max(folder.roots().items())
+    print(f"committed every {folder.interval} steps")
     print(f"steps done {end.step} of {end.steps}, state root after {step}: {root.hex()}")
     return 0
 
@@ -281,23 +298,24 @@ def _add_measure(commands: Commands) -> None:
         commands,
         "measure",
         _measure,
-        "Measures a job's steps and commitments here, and the memory that a run takes. Changes nothing.",
+        "Measures a job's steps and commitments here, and the memory that a run takes. Changes nothing; the interval "
+        "is what a bid may say where the job's is auto.",
     )
     parser.add_argument("job", type=Path, help="a job folder")
     _add_machine(parser)
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from engine.interval import SHARE, measure
+    from engine.interval import PERCENT, measure
     from engine.memory import available, estimate, require_fits, size_text
 
     job = open_job(options.job, options.backend, options.threads)
     memory = require_fits(estimate(job, options.backend), options.backend)
-    costs = measure(job, job.start_state(options.backend), options.backend, options.threads)
+    costs, most = measure(job, options.backend, options.threads), job.job.max_interval
     print(f"memory      {memory}; available {size_text(available())}")
-    print(f"step        {costs.step_s:.6f} s")
-    print(f"commitment  {costs.commit_s:.6f} s, after every {job.job.interval} steps in this job")
-    print(f"interval    {costs.interval(steps=job.job.steps)} steps keep commitments within {SHARE:.0%} of a run here")
+    print(f"step        {costs.step_ns / 1e9:.6f} s")
+    print(f"commitment  {costs.commit_ns / 1e9:.6f} s")
+    print(f"interval    {costs.interval(most)} of at most {most} steps: hashing within {PERCENT} % of a run here")
     return 0
 
 

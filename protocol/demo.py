@@ -22,6 +22,7 @@ from protocol.progress import ProgressLine
 from protocol.transcript import Transcript
 
 STEPS = 100
+INTERVAL = 5  # of the solver's bid; what is measured differs from machine to machine, and what is shown must not
 # What everybody has more, or less, after a lie: a bond of 50,000 or 10,000 is lost, half of it to the other party; a
 # rejected claim gives the price of 100,000 back to the submitter, a final one gives it to the solver.
 MONEY = {
@@ -48,6 +49,11 @@ class Demo:
     folder: Path
     steps: int
     threads: int
+
+    @property
+    def interval(self) -> int:
+        """Steps between two committed states of every run."""
+        return min(INTERVAL, self.steps)
 
     @property
     def machines(self) -> tuple[Machine, ...]:
@@ -102,7 +108,7 @@ def train_everywhere(demo: Demo, section: int, name: str, job: JobFolder) -> boo
     """Trains a job on every machine of the demonstration and compares all commitments."""
     say()
     times = len(demo.machines)
-    say(f"{section}  {name} is trained {times} times. Each run commits to its state after each of {demo.steps} steps.")
+    say(f"{section}  {name} is trained {times} times. Each run commits to its state after every {demo.interval} steps.")
     runs = []
     for number, machine in enumerate(demo.machines):
         runs.append(_train(demo, f"{name}-{number}", job, machine))
@@ -113,7 +119,7 @@ def _train(demo: Demo, name: str, job: JobFolder, machine: Machine) -> RunFolder
     started = time.monotonic()
     folder = demo.folder / name
     with ProgressLine(f"   {name}  ") as line:
-        end = train(job, folder, machine.backend, machine.threads, progress=line)
+        end = train(job, folder, machine.backend, machine.threads, progress=line, interval=demo.interval)
     seconds = time.monotonic() - started
     run = RunFolder(folder)
     root = run.roots()[end.step].hex()
@@ -144,7 +150,7 @@ def dishonest_solver(demo: Demo, job: JobFolder) -> bool:
     say()
     say(f"4  A dishonest solver trains gpt, flips one bit of one product in step {step}, goes on, and claims that run.")
     alter = flips_one_bit(step, node_of_operator(job.program, "matmul"), element=5, bit=20)
-    train_altered(job, demo.folder / "liar-3", alter, "native", demo.threads)
+    train_altered(job, demo.folder / "liar-3", alter, "native", demo.threads, interval=demo.interval)
     transcript = local_dispute(job, demo.folder / "liar-3", demo.folder / "gpt-0", alter_a=alter, threads=demo.threads)
     return _verdict(transcript, "solver")
 
@@ -155,7 +161,7 @@ def dishonest_verifier(demo: Demo, job: JobFolder) -> bool:
     say()
     say(f"5  A dishonest verifier objects to an honest run of digits: after step {step} it claims another state.")
     alter = flips_one_bit(step, node_of_weight(job.program), element=1, bit=0)
-    train_altered(job, demo.folder / "liar-4", alter, "native", demo.threads)
+    train_altered(job, demo.folder / "liar-4", alter, "native", demo.threads, interval=demo.interval)
     transcript = local_dispute(
         job, demo.folder / "digits-0", demo.folder / "liar-4", alter_b=alter, threads=demo.threads
     )

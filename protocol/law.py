@@ -10,7 +10,8 @@ from engine.canonical import from_canonical
 from engine.data import LOADS_AS, Field
 from engine.encoding import program_from_bytes, program_hash
 from engine.entries import entry_hash, step_entries
-from engine.job import Job, job_from_bytes, state_types
+from engine.job import state_types
+from engine.job_id import Job, job_from_bytes
 from engine.merkle import HASH_SIZE, LEAF_SIZE, root_of
 from engine.program import Input, Node, Program
 from kernels.types import TensorType
@@ -26,7 +27,7 @@ class ProgramLaw:
     """The law of one job."""
 
     def __init__(self, job: Job, program: Program, fields: tuple[Field, ...]) -> None:
-        self.start, self.steps, self.interval = job.start, job.steps, job.interval
+        self.start, self.steps, self.intervals = job.start, job.steps, job.intervals
         self.job, self.program = job, program
         self.table = step_entries(program)
         self.entries = len(self.table)

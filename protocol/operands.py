@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from engine.entries import Source, TraceEntry, entry_index, sources
-from engine.job import Job
+from engine.job_id import Job
 from engine.program import Program
 from engine.state import tensor_root
 from kernels.types import NUMPY_DTYPE, TensorType

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.canonical import from_canonical
 from engine.encoding import program_from_bytes
-from engine.job import JobFolder, job_from_bytes, open_job
+from engine.job import JobFolder, open_job
+from engine.job_id import Job, job_from_bytes
 from engine.program import to_text
 from engine.run import RunFolder
 from engine.store import Checkpoint, checkpoint_from_bytes
@@ -58,15 +59,21 @@ def job_summary(folder: JobFolder) -> str:
             f"state     {job.start.hex()}  {parameters} numbers in {len(program.inputs_of('state'))} tensors",
             f"data      {job.data.hex()}  {job.records} records",
             f"schedule  {job.schedule.hex()}",
-            f"steps     {job.steps} of {job.batch_size} records, seed {job.seed}, committed every {job.interval}",
+            f"steps     {job.steps} of {job.batch_size} records, seed {job.seed}",
+            f"interval  {_interval_text(job)}",
         )
     )
+
+
+def _interval_text(job: Job) -> str:
+    low, high = job.intervals
+    return f"{high}" if low == high else f"{job.interval}: the solver's, {low} to {high}"
 
 
 def run_text(run: RunFolder) -> str:
     """A run: its job, then per committed state its step, root and the metrics of the step before."""
     metrics, saved = run.metrics(), set(run.checkpoints())
-    lines = [f"run of job {run.job_id.hex()}"]
+    lines = [f"run of job {run.job_id.hex()}, committed every {run.interval}"]
     for step, root in sorted(run.roots().items()):
         numbers = "".join(f"  {name} {value:.6g}" for name, value in metrics.get(step - 1, {}).items())
         lines.append(f"{step:8}  {root.hex()}{numbers}{'  checkpoint' if step in saved else ''}")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.merkle import LEAF_SIZE
-from protocol.game.levels import number_of, steps_in
+from protocol.game.levels import number_of
 from protocol.game.params import Law, Params
 from protocol.game.rows import row_sizes
 from protocol.game.types import ELEMENT, NODE, PARTIES, Game, State
@@ -162,9 +162,9 @@ def _levels(state: State, game: Game, law: Law, arity: int) -> tuple[Narrowing, 
     """Every level that was left: what stood there, and the first leaf that differs."""
     claim, levels = state.claims[game.claim], []
     places = game.path[1:]
-    if steps_in(law, claim.first + game.index * law.interval) > 1:
+    if game.interval > 1:
         if places:
-            levels.append(_narrowing("interval", game.above, arity, places[0] + 1, f"step {game.step}"))
+            levels.append(_narrowing("interval", game.interval + 1, arity, places[0] + 1, f"step {game.step}"))
         places = places[1:]
     else:
         levels.append(Narrowing("claim", len(claim.roots), 0, game.index + 1, f"step {game.step}"))

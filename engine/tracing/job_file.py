@@ -22,7 +22,16 @@ from engine.tracing.errors import TraceError
 Array = np.ndarray
 REQUIRED = ("model", "loss", "optimizer", "data", "batch_size", "steps")
 REQUIRED_OF_MAP = ("model", "outputs", "data", "batch_size")
-OF_TRAINING = ("loss", "optimizer", "learning_rate", "clip_norm", "clip_value", "micro_batches", "interval")
+OF_TRAINING = (
+    "loss",
+    "optimizer",
+    "learning_rate",
+    "clip_norm",
+    "clip_value",
+    "micro_batches",
+    "interval",
+    "max_interval",
+)
 OPTIONAL = {
     "seed": 0,
     "learning_rate": None,
@@ -30,7 +39,8 @@ OPTIONAL = {
     "clip_value": None,
     "width": "default",
     "micro_batches": 1,
-    "interval": 1,
+    "interval": "auto",
+    "max_interval": None,
     "window": None,
     "window_stride": None,
 }
@@ -60,6 +70,7 @@ class JobFile:
     width: str
     micro_batches: int
     interval: int | Literal["auto"]
+    max_interval: int | None
 
     def batch(self, size: int) -> dict[str, torch.Tensor]:
         """Zeros of the shapes and dtypes that the loss sees for `size` records: integers as int64."""
@@ -89,6 +100,7 @@ def read(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = Non
     fields = _fields(values.pop("data"), values.pop("window"), values.pop("window_stride"), beside)
     if maps:
         _check_map(names)
+        values["interval"] = 1  # every state holds the outputs of one batch
         values["steps"] = values["steps"] or -(-_records(fields) // values["batch_size"])
     _check(values)
     return JobFile(fields=fields, **values)
@@ -143,8 +155,9 @@ def _check(values: Mapping[str, Any]) -> None:
     _require("model", values["model"], isinstance(values["model"], torch.nn.Module), "a torch.nn.Module")
     if values["outputs"] is None:
         _check_training(values)
-    for name in ("batch_size", "steps", "micro_batches", "interval"):
-        if name == "interval" and values[name] == "auto":
+    open_ended = {"interval": "auto", "max_interval": None}
+    for name in ("batch_size", "steps", "micro_batches", *open_ended):
+        if name in open_ended and values[name] == open_ended[name]:
             continue
         _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
     _require(

@@ -31,7 +31,7 @@ def commit_claim(state: State, message: Message, body: CommitClaim, now: int, pa
     require(job.sealed is None, Rule.CLAIM_SEALED)
     require(body.first == job.claimed_to < body.last <= law.steps, Rule.CLAIM_RANGE)
     require(body.last - body.first <= job.terms.segment, Rule.CLAIM_RANGE)
-    require(body.last == law.steps or body.last % law.interval == 0, Rule.CLAIM_RANGE)
+    require(body.last == law.steps or body.last % job.interval == 0, Rule.CLAIM_RANGE)
     require(may_claim(state, job), Rule.CLAIM_WINDOW)
     # First the draw, then the attesters' commitments, then the roots.
     opens = now + (2 * job.terms.attestation_period_s if job.terms.attesters else 0)
@@ -52,7 +52,7 @@ def reveal_claim(state: State, message: Message, body: RevealClaim, now: int, pa
     law = params.law_of(job.job, job.program, job.data)
     seal = claim_seal(message.sender, job.id, sealed.first, sealed.last, body.roots, body.salt)
     require(seal == sealed.commitment, Rule.CLAIM_REVEAL)
-    require(len(body.roots) == claim_leaves(law, sealed.first, sealed.last), Rule.CLAIM_LEAVES)
+    require(len(body.roots) == claim_leaves(job.interval, sealed.first, sealed.last), Rule.CLAIM_LEAVES)
     require(body.roots[0] == job.tip and FAULT_ROOT not in body.roots[:-1], Rule.CLAIM_LEAVES)
     claim = Claim(
         id=claim_id(job.id, sealed.first, sealed.last, body.roots),
@@ -89,14 +89,14 @@ def _ends_the_job(claim: Claim, law: Law) -> bool:
     return claim.last == law.steps or claim.roots[-1] == FAULT_ROOT
 
 
-def _delivered(claim: Claim, law: Law) -> int:
+def _delivered(claim: Claim, interval: int) -> int:
     """The steps up to which a claim has states: where the program faults, those before that interval."""
-    return claim.first + (len(claim.roots) - 2) * law.interval if claim.roots[-1] == FAULT_ROOT else claim.last
+    return claim.first + (len(claim.roots) - 2) * interval if claim.roots[-1] == FAULT_ROOT else claim.last
 
 
-def claim_leaves(law: Law, first: int, last: int) -> int:
+def claim_leaves(interval: int, first: int, last: int) -> int:
     """The number of roots of a claim: the one before it, and one per committed interval."""
-    return 1 - -(last - first) // law.interval
+    return 1 - -(last - first) // interval
 
 
 def commit_challenge(state: State, message: Message, body: CommitChallenge, now: int, params: Params) -> State:
@@ -142,8 +142,7 @@ def reveal_challenge(state: State, message: Message, body: RevealChallenge, now:
     require(body.root != claim.roots[body.index + 1], Rule.CHALLENGE_DIFFERS)
     key = game_id(claim.id, body.index, message.sender)
     require(key not in state.games, Rule.CHALLENGE_ONCE)
-    law = params.law_of(job.job, job.program, job.data)
-    game = new_game(state, job, claim, law, body.index, body.root, sealed, now)
+    game = new_game(state, job, claim, body.index, body.root, sealed, now)
     others = tuple(item for item in claim.sealed if item != sealed)
     game = replace(game, before=claim.bonds)
     return state.with_claim(replace(claim, sealed=others, games=(*claim.games, key))).with_game(game)
@@ -180,9 +179,8 @@ def is_ripe(state: State, job: Job, claim: Claim) -> bool:
 def finish_claim(state: State, claim: Claim, params: Params) -> State:
     """A claim survived its challenge period and every game: it is final and paid."""
     job = state.jobs[claim.job]
-    law = params.law_of(job.job, job.program, job.data)
-    steps = law.steps
-    pay = job.price * _delivered(claim, law) // steps - job.price * claim.first // steps
+    steps = params.law_of(job.job, job.program, job.data).steps
+    pay = job.price * _delivered(claim, job.interval) // steps - job.price * claim.first // steps
     books = ledger.pay(state.ledger, job.escrow, job.solver, pay, "claim final")
     # While the window was full the solver could not claim: its time for the next claim begins again.
     deadline = job.deadline if job.deadline == NEVER else max(job.deadline, state.now + job.terms.claim_period_s)

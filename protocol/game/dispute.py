@@ -7,6 +7,7 @@ from dataclasses import replace
 from engine.merkle import leaf_hash, verify_inclusion
 from protocol.game.levels import (
     first_element,
+    first_level,
     is_bounded,
     law_of,
     leaf_at,
@@ -14,7 +15,6 @@ from protocol.game.levels import (
     number_of,
     question_of,
     shown_bytes,
-    steps_in,
 )
 from protocol.game.messages import Enter, Message, Open, Row, Show
 from protocol.game.params import Law, Params
@@ -45,12 +45,10 @@ from protocol.referee.sums import rounded
 OPENABLE = (Stage.OPEN, Stage.PROVE, Stage.FAULT)
 
 
-def new_game(
-    state: State, job: Job, claim: Claim, law: Law, index: int, rival: bytes, sealed: Sealed, now: int
-) -> Game:
+def new_game(state: State, job: Job, claim: Claim, index: int, rival: bytes, sealed: Sealed, now: int) -> Game:
     """A game about leaf index + 1 of a claim; both parties owe the entry to the first level."""
-    step = claim.first + index * law.interval
-    level = INTERVAL if steps_in(law, step) > 1 else STEP
+    step = claim.first + index * job.interval
+    interval = min(job.interval, claim.last - step)
     others = {state.games[key].index for key in claim.games if state.games[key].open} - {index}
     clock = job.terms.clock_s
     solver = Side(
@@ -63,9 +61,10 @@ def new_game(
         claim=claim.id,
         index=index,
         rival=rival,
-        level=level,
+        level=first_level(interval),
         stage=Stage.ENTER,
         step=step,
+        interval=interval,
         sides=sides,
         start=claim.roots[index],
         bond=sealed.key,
@@ -123,7 +122,7 @@ def _require_start(game: Game, side: Side, body: Enter) -> None:
     else:
         # The last step of the path is the leaf before the first difference above: both roots hold the same one.
         leaf, before = leaf_hash(body.start), game.path[-1]
-        require(verify_inclusion(side.above, leaf, before, game.above, body.start_proof), Rule.START)
+        require(verify_inclusion(side.above, leaf, before, game.interval + 1, body.start_proof), Rule.START)
 
 
 def _require_own_root(law: Law, game: Game, who: int, body: Enter) -> None:
@@ -237,10 +236,10 @@ def _at_leaf(game: Game, job: Job, law: Law, now: int) -> Game:
 
 
 def _to_step(game: Game, job: Job, law: Law, now: int) -> Game:
-    before, whole = game.first - 1, level_size(law, game)
+    before = game.first - 1
     assert before >= 0, "leaf 0 of an interval is the agreed start in both roots"
     one, other = (replace(side, above=side.root) for side in game.sides)
-    game = replace(game, sides=(one, other), step=game.step + before, start=None, above=whole)
+    game = replace(game, sides=(one, other), step=game.step + before, start=None)
     return _next_level(game, job, before, now)
 
 

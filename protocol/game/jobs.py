@@ -7,7 +7,7 @@ from dataclasses import replace
 from protocol.game import ledger, tickets
 from protocol.game.ledger import OUTSIDE, Ledger
 from protocol.game.messages import NOTHING, AcceptBid, Deposit, Message, PlaceBid, PostJob, Withdraw
-from protocol.game.params import Params, require_terms
+from protocol.game.params import Law, Params, require_terms
 from protocol.game.rules import Refused, Rule, require
 from protocol.game.types import Bid, Claim, ClaimStatus, Game, Job, JobStatus, Stage, State
 from protocol.game.whistleblowing import accusations, accuse
@@ -33,7 +33,9 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
     """A job is posted, its price and the fees of its attesters escrowed."""
     require(message.job == NOTHING, Rule.SCOPE)
     require_terms(body.terms)
-    start = _start_of(body, params)
+    law = _law_of(body, params)
+    longest = min(law.intervals[1], law.steps)
+    require(longest <= body.terms.segment, Rule.TERMS, f"a segment holds no interval of {longest} steps")
     job = Job(
         id=message.id,
         submitter=message.sender,
@@ -43,15 +45,15 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
         data=body.data,
         status=JobStatus.POSTED,
         deadline=now + body.terms.bid_period_s,
-        tip=start,
+        tip=law.start,
     )
     books = ledger.reserve(state.ledger, job.escrow, message.sender, body.terms.price)
     return replace(state.with_job(job), ledger=tickets.escrow_fees(books, job))
 
 
-def _start_of(body: PostJob, params: Params) -> bytes:
+def _law_of(body: PostJob, params: Params) -> Law:
     try:
-        return params.law_of(body.job, body.program, body.data).start
+        return params.law_of(body.job, body.program, body.data)
     except ValueError as error:
         raise Refused(Rule.JOB_CONTENT, str(error)) from None
 
@@ -67,10 +69,12 @@ def place_bid(state: State, message: Message, body: PlaceBid, now: int, params: 
     job = job_of(state, message)
     require(job.status is JobStatus.POSTED, Rule.JOB_POSTED)
     require(1 <= body.price <= job.terms.price, Rule.BID_PRICE)
+    low, high = params.law_of(job.job, job.program, job.data).intervals
+    require(low <= body.interval <= high, Rule.BID_INTERVAL, f"got {body.interval}, want {low} to {high}")
     require(message.sender not in [bid.solver for bid in job.bids], Rule.BID_ONCE)
     require(message.sender != job.submitter, Rule.BID_ONCE)
     books = ledger.reserve(state.ledger, job.bond(message.sender), message.sender, job.terms.solver_bond)
-    job = replace(job, bids=(*job.bids, Bid(message.sender, body.price)))
+    job = replace(job, bids=(*job.bids, Bid(message.sender, body.price, body.interval)))
     return replace(state.with_job(job), ledger=books)
 
 
@@ -95,6 +99,7 @@ def start_job(state: State, job: Job, winner: Bid, now: int) -> State:
         status=JobStatus.RUNNING,
         solver=winner.solver,
         price=winner.price,
+        interval=winner.interval,
         deadline=now + job.terms.claim_period_s,
     )
     return replace(state.with_job(job), ledger=books)

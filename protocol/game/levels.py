@@ -32,15 +32,20 @@ def law_of(state: State, game: Game, params: Params) -> Law:
     return params.law_of(job.job, job.program, job.data)
 
 
-def steps_in(law: Law, step: int) -> int:
-    """The steps of the interval that begins at a step; the last may be shorter."""
-    return min(law.interval, law.steps - step)
+def first_level(interval: int) -> int:
+    """The level at which a game about an interval begins: one of one step has no level of its own."""
+    return INTERVAL if interval > 1 else STEP
+
+
+def first_step(game: Game) -> int:
+    """The first step of the disputed interval: below its level a game stands at one step of it."""
+    return game.step - game.path[1] if game.interval > 1 and game.level > INTERVAL else game.step
 
 
 def level_size(law: Law, game: Game) -> int:
     """The number of leaves of the level that a game is at."""
     if game.level == INTERVAL:
-        return steps_in(law, game.step) + 1
+        return game.interval + 1
     if game.level == STEP:
         return law.entries
     return law.size(game.entry) if game.level == NODE else game.terms

@@ -12,7 +12,7 @@ from protocol.game.fields import READERS, Address, Hash, Hashes
 from protocol.game.params import Terms
 from protocol.game.rules import Refused, Rule, require
 
-FORMAT = "isobit-message-1"
+FORMAT = "isobit-message-2"
 NOTHING = bytes(HASH_SIZE)
 
 
@@ -43,9 +43,10 @@ class PostJob:
 
 @dataclass(frozen=True, slots=True)
 class PlaceBid:
-    """A solver offers to train for a price, and locks its bond."""
+    """A solver offers to train for a price, and locks its bond. interval: steps between two states it commits to."""
 
     price: int
+    interval: int
 
 
 @dataclass(frozen=True, slots=True)

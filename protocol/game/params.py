@@ -120,8 +120,8 @@ class Law(Protocol):
         ...
 
     @property
-    def interval(self) -> int:
-        """Steps between two committed states; the last interval may be shorter."""
+    def intervals(self) -> tuple[int, int]:
+        """The fewest and the most steps between two committed states that a bid may name."""
         ...
 
     @property

@@ -31,6 +31,7 @@ class Rule(StrEnum):
     JOB_POSTED = "bids are placed and accepted while the job is posted"
     JOB_RUNNING = "claims are made while the job is running"
     BID_PRICE = "a bid is no higher than the posted price"
+    BID_INTERVAL = "a bid names the interval of the job, or where that is auto one within the bounds of the job"
     BID_ONCE = "a solver bids once, and not for its own job"
     BID_EXISTS = "the accepted bid exists"
     SUBMITTER_ONLY = "only the submitter accepts a bid"

@@ -54,6 +54,7 @@ class Stage(StrEnum):
 class Bid:
     solver: str
     price: int
+    interval: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Sealed:
 class Job:
     """A posted job. deadline: when the bidding, or the time for the next claim, ends.
 
+    price, interval: of the accepted bid; interval: steps between two committed states, the last one may be shorter
     beacon:  the last link that the operator showed; tickets: the pool of attesters; issued: tickets so far
     forfeit: the solver did not show what it had committed to before attesters
     """
@@ -113,6 +115,7 @@ class Job:
     bids: tuple[Bid, ...] = ()
     solver: str = ""
     price: int = 0
+    interval: int = 0
     claimed_to: int = 0
     final_to: int = 0
     claims: tuple[bytes, ...] = ()
@@ -195,7 +198,7 @@ class Game:
     before:      the challenges that the claim had when this one was shown
     step:        the first step of that range; from level `step` on, the step itself
     path:        the interval, then the place of the step in it, of the entry in the step, of the element in the entry
-    above:       the number of leaves of an interval
+    interval:    the steps of the disputed interval
     first, size: of the range of leaves that still holds the first difference, at this level
     entry:       from level `node` on, the entry of the step; element: the flat index in its array, or the slot
     facts:       what the referee established; terms: of the element's sum
@@ -210,12 +213,12 @@ class Game:
     level: int
     stage: Stage
     step: int
+    interval: int
     sides: tuple[Side, Side]
     start: bytes | None
     bond: str
     order: int = 0
     before: int = 0
-    above: int = 0
     first: int = 0
     size: int = 0
     path: tuple[int, ...] = ()

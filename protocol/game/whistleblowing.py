@@ -12,11 +12,10 @@ from dataclasses import replace
 from engine.canonical import to_canonical
 from engine.merkle import leaf_hash
 from protocol.game import ledger, tickets
+from protocol.game.levels import first_level, first_step
 from protocol.game.types import (
     CHALLENGER,
-    INTERVAL,
     SOLVER,
-    STEP,
     Claim,
     Game,
     Job,
@@ -67,9 +66,10 @@ def _accusation(state: State, job: Job, game: Game, attester: str, clock: int) -
         claim=game.claim,
         index=game.index,
         rival=game.rival,
-        level=INTERVAL if game.level == INTERVAL or game.above else STEP,
+        level=first_level(game.interval),
         stage=Stage.ENTER,
-        step=game.step - (game.path[1] if game.above else 0),
+        step=first_step(game),
+        interval=game.interval,
         sides=(
             Side(attester, nodes[0], clock, state.now),
             Side(challenger, nodes[1], job.terms.clock_s, state.now),

@@ -12,13 +12,15 @@ import numpy as np
 
 from engine.entries import source_of
 from engine.execute import Executor
+from engine.interval import resolve
 from engine.job import JobFolder, next_state, open_job
 from engine.program import Program
 from engine.run import writing
 from engine.state import StateHasher
 from engine.store import Checkpoint
+from protocol.game.claims import claim_leaves
 from protocol.game.levels import question_of
-from protocol.game.types import Game
+from protocol.game.types import Game, Job
 from protocol.identity import Identity
 from protocol.players.player import Player
 from protocol.players.solver import Solver
@@ -67,18 +69,23 @@ def train_altered(
     backend: str = "native",
     threads: int = 1,
     checkpoint_every: int | None = None,
+    interval: int | None = None,
 ) -> None:
-    """A run folder like any other, of an execution that was altered on the way."""
+    """A run folder like any other, of an execution that was altered on the way. interval: as of a run's train."""
     job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
     every = checkpoint_every or job.job.steps
     executor, hasher = Executor(job.program, backend, threads), StateHasher(backend, threads)
     state = job.start_state(backend)
-    with writing(run_folder, job) as run, closing(run.roots_log.open([])) as log:
+    with (
+        writing(run_folder, job, lambda: resolve(job, backend, threads) if interval is None else interval) as run,
+        closing(run.roots_log.open([])) as log,
+    ):
+        committed = frozenset(job.job.committed_steps(run.interval))
         log.write(0, hasher.commit(state).root)
         for step in range(job.job.steps):
             outputs = executor.step(job.step_inputs(state), partial(_altered, alter, step))
             state = next_state(job.program, state, outputs)
-            if step + 1 in job.job.committed_steps:
+            if step + 1 in committed:
                 commitment = hasher.commit(state)
                 log.write(step + 1, commitment.root)
                 if (step + 1) % every == 0 or step + 1 == job.job.steps:
@@ -115,6 +122,15 @@ class ForgingSolver(Forger, Solver):
 
 class ForgingVerifier(Forger, Verifier):
     """A verifier that forges sums."""
+
+
+class MiscountingSolver(Solver):
+    """A solver whose claims hold as many states as its bid says, and those of another interval."""
+
+    def _roots(self, job: Job, first: int, last: int) -> tuple[bytes, ...]:
+        count = claim_leaves(job.interval, first, last)
+        steps = [min(first + index * (job.interval + 1), last) for index in range(count)]
+        return tuple(self.trace.state_root(step) for step in steps)
 
 
 def sum_that_becomes(question: Question, claim: int) -> int | None:

@@ -34,6 +34,6 @@ class Operator(Client):
     def _links(self, job: Job, law: Law) -> list[bytes]:
         """The last link first, the anchor last: one link for each claim that there can be."""
         links = [self.salt(b"beacon", job.id)]
-        for _ in range(-(-law.steps // law.interval)):
+        for _ in range(-(-law.steps // law.intervals[0])):
             links.append(hashlib.sha256(links[-1]).digest())
         return links

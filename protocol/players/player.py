@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.merkle import leaf_hash
-from protocol.game.levels import law_of, leaf_at, number_of, question_of, steps_in, word
+from protocol.game.levels import law_of, leaf_at, number_of, question_of, word
 from protocol.game.messages import NOTHING, Body, Enter, Open, Row, Show
 from protocol.game.params import Law
 from protocol.game.rows import Tree, row_sizes
@@ -107,7 +107,7 @@ class Player(Client):
             value=value,
             root=tree.root,
             start=start,
-            start_proof=() if side.above is None else self._interval_tree(game, law.interval).proof(game.path[-1]),
+            start_proof=() if side.above is None else self._interval_tree(game).proof(game.path[-1]),
             first_proof=tree.proof(0) if game.level == INTERVAL else (),
             last_proof=tree.proof(tree.size - 1),
             row=self._whole_row(game),
@@ -120,7 +120,7 @@ class Player(Client):
         """What the own trace holds at the leaf that the game has narrowed to on the level above."""
         if game.level == NODE:
             return self.trace.entry_roots(game.step)[game.entry]
-        return self.trace.state_root(game.step + (steps_in(law, game.step) if game.level == INTERVAL else 1))
+        return self.trace.state_root(game.step + (game.interval if game.level == INTERVAL else 1))
 
     def _enter_element(self, game: Game) -> Enter | None:
         law, who = self._law(game), game.side_of(self.address)
@@ -157,7 +157,7 @@ class Player(Client):
         """The own tree at the level of a game."""
         law = self._law(game)
         if game.level == INTERVAL:
-            return self._interval_tree(game, law.interval)
+            return self._interval_tree(game)
         if game.level == STEP:
             return self._step_tree(game)
         if law.leaf_bytes(game.entry, 0):
@@ -171,11 +171,12 @@ class Player(Client):
             self._trees[key] = Tree([law.leaf(entry, root) for entry, root in enumerate(roots)])
         return self._trees[key]
 
-    def _interval_tree(self, game: Game, interval: int) -> Tree:
-        """The own state roots of the interval in which a game is, its start included."""
-        first = self.coordinator.state.claims[game.claim].first + game.index * interval
+    def _interval_tree(self, game: Game) -> Tree:
+        """The own state roots of the interval in which a game is, its start included; computed only for a dispute."""
+        state = self.coordinator.state
+        first = state.claims[game.claim].first + game.index * state.jobs[game.job].interval
         key = (INTERVAL, first)
         if key not in self._trees:
-            last = min(first + interval, self._law(game).steps)
-            self._trees[key] = Tree([leaf_hash(self.trace.state_root(step)) for step in range(first, last + 1)])
+            steps = range(first, first + game.interval + 1)
+            self._trees[key] = Tree([leaf_hash(self.trace.state_root(step)) for step in steps])
         return self._trees[key]

@@ -52,19 +52,18 @@ class Solver(Player):
             return self._bid(job)
         if job.status is not JobStatus.RUNNING or job.solver != self.address:
             return []
-        law = self.coordinator.params.law_of(job.job, job.program, job.data)
         if job.sealed is not None:
             if not may_show(job.sealed, self.coordinator.now):
                 return []
-            return self._reveal(job, law, job.sealed.first, job.sealed.last)
-        return self._commit(job, law)
+            return self._reveal(job, job.sealed.first, job.sealed.last)
+        return self._commit(job, self.coordinator.params.law_of(job.job, job.program, job.data))
 
     def _bid(self, job: Job) -> list[Receipt]:
         price = job.terms.price if self.price is None else self.price
         known = self.address in [bid.solver for bid in job.bids]
         if known or price > job.terms.price or self.coordinator.balance(self.address) < job.terms.solver_bond:
             return []
-        return [self.send(PlaceBid(price), job.id)]
+        return [self.send(PlaceBid(price, self.trace.own_interval()), job.id)]
 
     def _commit(self, job: Job, law: Law) -> list[Receipt]:
         if job.deadline == NEVER or not may_claim(self.coordinator.state, job):
@@ -73,27 +72,27 @@ class Solver(Player):
         done = self.trace.last_step()
         if done < last and self.coordinator.now >= job.deadline - job.terms.claim_period_s // 2:
             # Time presses: what is done is claimed before the time for the next claim runs out.
-            last = done // law.interval * law.interval
+            last = done // job.interval * job.interval
         if last <= first or done < last:
             return []
-        roots = self._roots(law, first, last)
+        roots = self._roots(job, first, last)
         if FAULT_ROOT in roots[:-1]:
             # The program has no value on the way: the claim ends there, and the job with it.
-            last = min(first + roots.index(FAULT_ROOT) * law.interval, last)
-            roots = self._roots(law, first, last)
+            last = min(first + roots.index(FAULT_ROOT) * job.interval, last)
+            roots = self._roots(job, first, last)
         seal = claim_seal(self.address, job.id, first, last, roots, self._salt(job, first))
         return [self.send(CommitClaim(first, last, seal), job.id)]
 
     def _segment_end(self, job: Job, law: Law) -> int:
         """As far as one claim may go: a segment, in whole intervals, or to the job's last step."""
         last = min(job.claimed_to + job.terms.segment, law.steps)
-        return last if last == law.steps else last // law.interval * law.interval
+        return last if last == law.steps else last // job.interval * job.interval
 
-    def _roots(self, law: Law, first: int, last: int) -> tuple[bytes, ...]:
-        return roots_of(self.trace, law, first, last)
+    def _roots(self, job: Job, first: int, last: int) -> tuple[bytes, ...]:
+        return roots_of(self.trace, job.interval, first, last)
 
     def _salt(self, job: Job, first: int) -> bytes:
         return self.salt(b"claim", job.id, first)
 
-    def _reveal(self, job: Job, law: Law, first: int, last: int) -> list[Receipt]:
-        return [self.send(RevealClaim(self._roots(law, first, last), self._salt(job, first)), job.id)]
+    def _reveal(self, job: Job, first: int, last: int) -> list[Receipt]:
+        return [self.send(RevealClaim(self._roots(job, first, last), self._salt(job, first)), job.id)]

@@ -14,6 +14,7 @@ from engine.canonical import to_canonical
 from engine.encoding import program_to_bytes
 from engine.entries import TraceEntry, entry_index, sources
 from engine.execute import Executor, NodeFault
+from engine.interval import resolve
 from engine.job import JobFolder, next_state, open_job
 from engine.merkle import inclusion_proof
 from engine.run import RunFolder, open_run
@@ -37,6 +38,10 @@ class Trace(Protocol):
     @property
     def job(self) -> bytes:
         """The canonical bytes of the job."""
+        ...
+
+    def own_interval(self) -> int:
+        """The steps between two commitments of the run: what its solver bids."""
         ...
 
     def last_step(self) -> int:
@@ -99,6 +104,10 @@ class ProgramTrace:
         self._states = States(self.folder, self.run, backend, self._advanced)
         self._roots[0] = self.folder.job.start
 
+    def own_interval(self) -> int:
+        """The steps between two commitments: the run's own; measured where there is none and the job leaves it open."""
+        return self.run.interval if self.run is not None else resolve(self.folder, self.backend, self.threads)
+
     def last_step(self) -> int:
         """The number of steps that the run has done; all of the job without a run folder, or where it met a fault."""
         if self.run is None or self.run.fault() is not None:
@@ -125,15 +134,12 @@ class ProgramTrace:
         return self._states.before(step)
 
     def _advanced(self, step: int, state: dict[str, Array]) -> dict[str, Array]:
-        """The state after a step; its root is noted on the way."""
+        """The state after a step; where there is none, that is noted."""
         try:
-            after = self._step(step, state, None)
+            return self._step(step, state, None)
         except NodeFault as fault:
             self._fault = step, fault
             raise
-        if step + 1 not in self._roots:
-            self._roots[step + 1] = self._commit(after).root
-        return after
 
     def _step(self, step: int, state: dict[str, Array], watch: Any) -> dict[str, Array]:
         """The state after a step. watch: as Executor.step's."""

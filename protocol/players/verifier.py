@@ -7,7 +7,6 @@ from pathlib import Path
 from kernels.backends import NAMES
 from protocol.game.claims import challenge_bond, is_attested
 from protocol.game.messages import CommitChallenge, RevealChallenge, challenge_seal
-from protocol.game.params import Law
 from protocol.game.types import Claim, ClaimStatus, Job
 from protocol.identity import Identity
 from protocol.players.attester import Attester
@@ -43,19 +42,18 @@ class Verifier(Attester):
         """A ticket, a commitment, a reveal or an answer: whatever comes next."""
         receipts = []
         for job in self.own_jobs():
-            law = self.coordinator.params.law_of(job.job, job.program, job.data)
-            receipts += self.attest(job, law)
+            receipts += self.attest(job)
             for key in job.claims:
                 claim = self.coordinator.state.claims[key]
                 if claim.status is ClaimStatus.OPEN and claim.solver != self.address:
-                    receipts += self._on_claim(job, claim, law)
+                    receipts += self._on_claim(job, claim)
         return receipts + self.answer_games()
 
-    def _on_claim(self, job: Job, claim: Claim, law: Law) -> list[Receipt]:
+    def _on_claim(self, job: Job, claim: Claim) -> list[Receipt]:
         games = [self.coordinator.state.games[key] for key in claim.games]
         if any(game.sides[1].party == self.address for game in games):
             return []
-        objection = self.objection(claim, law)
+        objection = self.objection(claim, job.interval)
         if objection is None:
             return []
         index, root = objection
@@ -73,12 +71,12 @@ class Verifier(Attester):
         seal = challenge_seal(self.address, claim.id, index, root, salt)
         return [self.send(CommitChallenge(claim.id, seal), job.id)]
 
-    def objection(self, claim: Claim, law: Law) -> tuple[int, bytes] | None:
+    def objection(self, claim: Claim, interval: int) -> tuple[int, bytes] | None:
         """The first interval that goes from a right root to a wrong one, and the right root after it."""
         if claim.roots[0] != self.trace.state_root(claim.first):
             return None
         for index, claimed in enumerate(claim.roots[1:]):
-            step = min(claim.first + (index + 1) * law.interval, claim.last)
+            step = min(claim.first + (index + 1) * interval, claim.last)
             if step > self.trace.last_step():
                 return None
             if claimed != (root := self.trace.state_root(step)):

@@ -11,13 +11,14 @@ from protocol.game.levels import longest_game_s
 from protocol.game.messages import Deposit, PostJob
 from protocol.game.params import Params
 from protocol.game.types import ClaimStatus, Game, JobStatus, State
-from protocol.players.dishonest import ForgingSolver, ForgingVerifier
+from protocol.players.attester import roots_of
+from protocol.players.dishonest import ForgingSolver, ForgingVerifier, MiscountingSolver
 from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.verifier import Verifier
 from protocol.simulation.scenario import Actor, Scenario, scenario_of
 from protocol.simulation.tactics import with_tactic
-from protocol.simulation.toy import ToyLaw, ToyTrace, toy_law_of
+from protocol.simulation.toy import ToyTrace, toy_law_of
 from protocol.simulation.world import Party, Wire, World
 
 SUPPLY, FUNDS = 10**9, 10**6
@@ -86,7 +87,7 @@ def promise(kept: object, what: str) -> None:
 class Freeloader(Verifier):
     """Objects to nothing by itself: it commits to what another has revealed, and plays that."""
 
-    def objection(self, claim: Any, law: Any) -> tuple[int, bytes] | None:
+    def objection(self, claim: Any, interval: int) -> tuple[int, bytes] | None:
         """What somebody else said."""
         games = [self.coordinator.state.games[key] for key in claim.games]
         return next(((game.index, game.rival) for game in games if game.open), None)
@@ -122,7 +123,7 @@ class Table:
             kinds: dict[str, type[Any]] = {"liar": ForgingVerifier, "freeloader": Freeloader}
             kind = kinds.get(actor.kind, Verifier)
             if actor is self.scenario.solver:
-                kind = Solver if actor.honest else ForgingSolver
+                kind = {"honest": Solver, "miscounter": MiscountingSolver}.get(actor.kind, ForgingSolver)
             player: Player = kind(identity, wire, trace=actor.trace)
             self.players[actor.name] = player if actor.honest else with_tactic(player, actor.tactic(actor.seed))
         return self.players[actor.name]
@@ -163,10 +164,10 @@ class Table:
     def _promises(self) -> None:
         """At the end: no wrong claim is final, every right one of an honest solver is, no honest party is poorer."""
         (job,) = self.world.state.jobs.values()
-        scenario, truth = self.scenario, _truth(self.scenario.law)
+        scenario, truth = self.scenario, ToyTrace(self.scenario.law)
         for key in job.claims:
             claim = self.world.state.claims[key]
-            right = all(root in truth for root in claim.roots)
+            right = claim.roots == roots_of(truth, job.interval, claim.first, claim.last)
             promise(right or claim.status is not ClaimStatus.FINAL, "no wrong claim is final")
         # Where every bid was lost on the way the job is void, and nobody has lost anything.
         ended = (JobStatus.DONE, JobStatus.VOID)
@@ -214,10 +215,6 @@ class _Door(Wire):
 
     def look(self) -> None:
         self.state = self._world.state
-
-
-def _truth(law: ToyLaw) -> set[bytes]:
-    return {ToyTrace(law).state_root(step) for step in range(law.steps + 1)}
 
 
 def play_seed(seed: int) -> Report:

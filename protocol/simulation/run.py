@@ -11,7 +11,7 @@ from typing import Any
 
 from protocol.simulation.play import Broken, Report, play_seed
 
-FORMAT = "isobit-simulation-1"
+FORMAT = "isobit-simulation-2"
 SAVED_EVERY = 500
 Progress = Callable[[int, int], None]
 

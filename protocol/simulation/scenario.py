@@ -19,7 +19,8 @@ class Actor:
     """One challenger.
 
     kind: honest; liar (its trace is wrong); frenemy (its trace is right and its play is not); freeloader (waits for
-          another's challenge and plays it as its own)
+          another's challenge and plays it as its own); miscounter (its trace is right, and its claims hold the states
+          of another interval than its bid)
     """
 
     name: str
@@ -49,14 +50,17 @@ class Scenario:
 def scenario_of(seed: int) -> Scenario:
     """The scenario of a seed, the same wherever it is drawn."""
     chance = random.Random(seed)
-    law = ToyLaw(steps := chance.randint(1, 10), chance.randint(1, min(4, steps)), chance.randint(1, 9))
-    solver = _solver(chance, law)
+    law = ToyLaw(
+        steps := chance.randint(1, 10), chance.randint(1, min(4, steps)), chance.randint(1, 9), chance.random() < 0.5
+    )
+    interval = chance.randint(*law.intervals)
+    solver = _solver(chance, law, interval)
     verifiers = [
         Actor(f"honest {number}", "honest", ToyTrace(law), Tactic, 0) for number in range(_honest(chance, solver))
     ]
     most = chance.choices([most for most, _ in CROWDS], [weight for _, weight in CROWDS])[0]
-    for number in range(chance.randint(0 if solver.kind == "liar" else 1, most)):
-        verifiers.append(_dishonest(chance, law, number))
+    for number in range(chance.randint(1 if solver.honest else 0, most)):
+        verifiers.append(_dishonest(chance, law, interval, number))
     network = Network(
         chance.choice((0, 50, 300)), chance.choice((0, 100)), chance.choice((0, 3, 10)), chance.randint(0, 4)
     )
@@ -65,28 +69,30 @@ def scenario_of(seed: int) -> Scenario:
 
 def _honest(chance: random.Random, solver: Actor) -> int:
     """The honest verifiers: one at least where the solver is not."""
-    return chance.randint(1, 2) if solver.kind == "liar" else chance.randint(0, 1)
+    return chance.randint(0, 1) if solver.honest else chance.randint(1, 2)
 
 
-def _solver(chance: random.Random, law: ToyLaw) -> Actor:
-    if chance.random() < 0.4:
-        return Actor("solver", "honest", ToyTrace(law), Tactic, 0)
-    return Actor("solver", "liar", _wrong(chance, law), chance.choice(TACTICS), chance.randrange(2**32))
+def _solver(chance: random.Random, law: ToyLaw, interval: int) -> Actor:
+    kind = chance.choices(("honest", "liar", "miscounter"), (8, 11, 1))[0]
+    if kind != "liar":
+        return Actor("solver", kind, ToyTrace(law, interval=interval), Tactic, 0)
+    return Actor("solver", kind, _wrong(chance, law, interval), chance.choice(TACTICS), chance.randrange(2**32))
 
 
-def _wrong(chance: random.Random, law: ToyLaw) -> ToyTrace:
+def _wrong(chance: random.Random, law: ToyLaw, interval: int) -> ToyTrace:
     """A trace with one or two lies; now and then a right trace with a bent commitment and a bent end."""
     places = [(chance.randrange(law.steps), chance.randrange(law.entries)) for _ in range(chance.randint(1, 2))]
     lies = {place: digest(b"lie", chance.randrange(6)) for place in places}
     if chance.random() < 0.8:
-        return ToyTrace(law, lies)
-    last = min((places[0][0] // law.interval + 1) * law.interval, law.steps) - 1
-    return ToyTrace(law, patches={places[0]: digest(b"patch"), (last, law.entries - 1): digest(b"end")})
+        return ToyTrace(law, lies, interval=interval)
+    last = min((places[0][0] // interval + 1) * interval, law.steps) - 1
+    patches = {places[0]: digest(b"patch"), (last, law.entries - 1): digest(b"end")}
+    return ToyTrace(law, patches=patches, interval=interval)
 
 
-def _dishonest(chance: random.Random, law: ToyLaw, number: int) -> Actor:
+def _dishonest(chance: random.Random, law: ToyLaw, interval: int, number: int) -> Actor:
     kind = chance.choice(("liar", "liar", "liar", "frenemy", "freeloader"))
-    trace = _wrong(chance, law) if kind == "liar" else ToyTrace(law)
+    trace = _wrong(chance, law, interval) if kind == "liar" else ToyTrace(law)
     tactic = chance.choice(TACTICS[1:] if kind == "frenemy" else TACTICS)
     return Actor(f"{kind} {number}", kind, trace, Tactic if kind == "freeloader" else tactic, chance.randrange(2**32))
 

@@ -65,11 +65,19 @@ PERMUTATION = Operand("tensor", "int64", SHAPE, anchor=root_of_vector(REVERSED))
 
 @dataclass(frozen=True)
 class ToyLaw:
-    """Entry j of a step is an operator of entry j - 1, the first of the state; the last entry is the next state."""
+    """Entry j of a step is an operator of entry j - 1, the first of the state; the last entry is the next state.
+
+    interval: of every run; where it is open, the longest
+    """
 
     steps: int
     interval: int
     entries: int
+    is_open: bool = False
+
+    @property
+    def intervals(self) -> tuple[int, int]:
+        return (1 if self.is_open else self.interval), self.interval
 
     @property
     def start(self) -> bytes:
@@ -77,7 +85,7 @@ class ToyLaw:
 
     @property
     def job(self) -> bytes:
-        return to_canonical([self.steps, self.interval, self.entries])
+        return to_canonical([self.steps, self.interval, self.entries, self.is_open])
 
     def leaf(self, entry: int, value: bytes) -> bytes:
         return leaf_hash(self._entry(entry, b"").leaf(value))
@@ -165,12 +173,14 @@ def bent(vector: Vector, lie: bytes) -> Vector:
 class ToyTrace:
     """A run of a toy job. lies: (step, entry) -> what is bent there; what follows is computed from it.
 
-    patches: (step, entry) -> what is bent there in the commitment, while what follows stays right
+    patches:  (step, entry) -> what is bent there in the commitment, while what follows stays right
+    interval: steps between its commitments; 0: the job's, where that is open the longest
     """
 
     law: ToyLaw
     lies: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
     patches: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    interval: int = 0
     _kept: dict[int, list[Vector]] = field(default_factory=dict, repr=False)
     _roots: dict[int, bytes] = field(default_factory=dict, repr=False)
 
@@ -181,6 +191,9 @@ class ToyTrace:
     @property
     def honest(self) -> bool:
         return not self.lies and not self.patches
+
+    def own_interval(self) -> int:
+        return self.interval or self.law.interval
 
     def last_step(self) -> int:
         return self.law.steps

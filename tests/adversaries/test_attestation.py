@@ -93,7 +93,7 @@ def test_a_solver_does_not_draw_itself() -> None:
     job = scene.post(LAW, ATTESTED)
     scene.send(SOLVER, Register(), job)
     scene.play(scene.operator())
-    scene.send(SOLVER, PlaceBid(1000), job)
+    scene.send(SOLVER, PlaceBid(1000, LAW.interval), job)
     scene.send(SUBMITTER, AcceptBid(SOLVER.address), job)
     commit(scene, job)
     scene.play(scene.operator())

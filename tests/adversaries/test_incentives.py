@@ -47,17 +47,17 @@ def played(seed: int, honest: int, others: int, kind: str, *, cheats: bool, hide
     for who, tickets in ((VERIFIER, honest), (HELD[kind], others)):
         for _ in range(tickets):
             scene.send(who, Register(), job)
-    scene.send(SOLVER, PlaceBid(PRICE), job)
+    scene.send(SOLVER, PlaceBid(PRICE, LAW.interval), job)
     scene.send(SUBMITTER, AcceptBid(SOLVER.address), job)
     salt, trace = seed.to_bytes(32, "big"), WRONG if cheats else TRUTH
-    roots = roots_of(trace, LAW, 0, 12)
+    roots = roots_of(trace, LAW.interval, 0, 12)
     scene.send(SOLVER, CommitClaim(0, 12, claim_seal(SOLVER.address, job, 0, 12, roots, salt)), job)
     scene.play(scene.operator())
     sealed = job_of(scene).sealed
     assert sealed is not None
     drawn = {slot.attester for slot in sealed.slots}
     said = {VERIFIER: TRUTH, OTHER: trace if kind == LIES else (TRUTH if cheats else WRONG)}
-    said_ids = {who: claim_id(job, 0, 12, roots_of(run, LAW, 0, 12)) for who, run in said.items()}
+    said_ids = {who: claim_id(job, 0, 12, roots_of(run, LAW.interval, 0, 12)) for who, run in said.items()}
     for who, attested in said_ids.items():
         if who.address in drawn:
             scene.send(who, CommitAttestation(0, attestation_seal(who.address, job, 0, 12, attested, SALT)), job)

@@ -35,12 +35,13 @@ from protocol.game.rules import Refused, Rule
 from protocol.game.transition import advance, apply
 from protocol.game.types import ClaimStatus, JobStatus, first_state, state_hash
 from protocol.identity import Identity, signed_from_bytes
+from protocol.players.attester import roots_of
 from protocol.players.player import Player
 from protocol.simulation.tactics import TACTICS, Tactic, with_tactic
 from tests.protocol.scene import Scene
 from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, THIRD, VERIFIER, ToyLaw, ToyTrace, digest
 
-LAWS = (ToyLaw(6, 3, 5), ToyLaw(4, 1, 9), ToyLaw(5, 5, 2))
+LAWS = (ToyLaw(6, 3, 5), ToyLaw(4, 1, 9), ToyLaw(5, 5, 2), ToyLaw(6, 3, 4, is_open=True))
 HASHES = st.sampled_from([NOTHING, digest(b"a"), digest(b"b")])
 NUMBERS = st.sampled_from([0, 1, 2, 5, 300, 2**32, 2**63 - 1])
 ROWS = st.lists(HASHES, max_size=5).map(tuple)
@@ -78,13 +79,14 @@ class Play(RuleBasedStateMachine):
         law=st.sampled_from(LAWS),
         arity=st.sampled_from([2, 4, 16]),
         segment=st.sampled_from([3, 5, 100]),
+        every=st.integers(1, 3),
         slots=ATTESTERS,
     )
-    def honest_job(self, law: ToyLaw, arity: int, segment: int, slots: dict[str, int]) -> None:
+    def honest_job(self, law: ToyLaw, arity: int, segment: int, every: int, slots: dict[str, int]) -> None:
         """A job that the honest solver wins, the bidding left to time or cut short."""
         if self.scene.balance(SUBMITTER) >= TERMS.price + 14 and self.scene.balance(SOLVER) >= TERMS.solver_bond:
             self.scene.post(law, replace(TERMS, arity=arity, segment=max(segment, law.interval), **slots))
-            self.honest.append(self.scene.solver(ToyTrace(law)))
+            self.honest.append(self.scene.solver(ToyTrace(law, interval=every if law.is_open else 0)))
             self.honest_acts()
 
     @rule(
@@ -106,7 +108,7 @@ class Play(RuleBasedStateMachine):
                 self.liars.append(self.scene.verifier(trace, LIARS[who is LIARS[0]]))
                 self.operator.act(self.scene.now)
                 self.liar_acts(-1)
-            self.scene.send(who, PlaceBid(TERMS.price), job)
+            self.scene.send(who, PlaceBid(TERMS.price, trace.own_interval()), job)
             self.scene.send(SUBMITTER, AcceptBid(who.address), job)
             self.liars.append(with_tactic(self.scene.solver(trace, who), tactic()))
             self.liar_acts(-1)
@@ -220,8 +222,9 @@ class Play(RuleBasedStateMachine):
         state = self.scene.state
         for claim in state.claims.values():
             if claim.status is ClaimStatus.FINAL:
-                trace = ToyTrace(next(law for law in LAWS if law.job == state.jobs[claim.job].job))
-                assert claim.roots[-1] == trace.state_root(claim.last)
+                job = state.jobs[claim.job]
+                trace = ToyTrace(next(law for law in LAWS if law.job == job.job))
+                assert claim.roots == roots_of(trace, job.interval, claim.first, claim.last)
 
     def the_log_gives_the_same_state(self) -> None:
         params, state = self.scene.params, first_state(self.scene.params)
@@ -244,7 +247,7 @@ def bodies(claims: list[bytes]) -> st.SearchStrategy[Body]:
     return st.one_of(
         st.builds(Deposit, address, NUMBERS),
         st.builds(Withdraw, NUMBERS),
-        st.builds(PlaceBid, NUMBERS),
+        st.builds(PlaceBid, NUMBERS, NUMBERS),
         st.builds(AcceptBid, address),
         st.builds(CommitClaim, NUMBERS, NUMBERS, HASHES),
         st.builds(RevealClaim, ROWS, HASHES),

@@ -175,7 +175,7 @@ def test_a_copied_challenge_that_is_played_faster_earns_nothing() -> None:
     scene.play(solver)
     (claim,) = scene.state.claims.values()
     slow, fast = scene.verifier(ToyTrace(law)), scene.verifier(ToyTrace(law), OTHER)
-    index, root = slow.objection(claim, law)
+    index, root = slow.objection(claim, law.interval)
     for who in (slow, fast):
         salt = digest(who.address.encode())
         seal = challenge_seal(who.address, claim.id, index, root, salt)
@@ -214,7 +214,7 @@ def test_silence_loses_at_exactly_the_deadline_and_not_before() -> None:
         scene.after(TERMS.bid_period_s)
         scene.play(solver)
         (claim,) = scene.state.claims.values()
-        index, root = verifier.objection(claim, LAWS[0])
+        index, root = verifier.objection(claim, LAWS[0].interval)
         seal = challenge_seal(verifier.address, claim.id, index, root, digest(b"s"))
         verifier.send(CommitChallenge(claim.id, seal), job)
         verifier.send(RevealChallenge(claim.id, index, root, digest(b"s")), job)
@@ -275,7 +275,7 @@ def test_the_lowest_bid_wins_and_the_earlier_of_equals() -> None:
     scene = Scene()
     job = scene.post(LAWS[0])
     for who, price in ((SOLVER, 900), (OTHER, 800), (THIRD, 800)):
-        scene.send(who, PlaceBid(price), job)
+        scene.send(who, PlaceBid(price, LAWS[0].interval), job)
     scene.after(TERMS.bid_period_s)
     assert scene.state.jobs[job].solver == OTHER.address and scene.state.jobs[job].price == 800
     assert scene.balance(SUBMITTER) == FUNDS - 800 and scene.balance(SOLVER) == FUNDS

@@ -52,7 +52,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
     (folder / "job.py").write_text(JOB)
     isobit("trace", folder / "job.py", "-o", folder / "job")
-    isobit("train", folder / "job", "-o", folder / "run", "--threads", 1, "--checkpoint-every", 5)
+    isobit("train", folder / "job", "-o", folder / "run", "--threads", 1, "--checkpoint-every", 5, "--interval", 1)
     return folder / "job"
 
 
@@ -163,6 +163,9 @@ def test_an_altered_program_is_refused(job: Path, tmp_path: Path) -> None:
         ("def loss(model, batch):\n    return model(batch['z']).sum()", "'z'"),
         ("def loss(model, batch):\n    return model(batch['x'])", "loss"),
         ("batch_size = 0", "batch_size"),
+        ("interval = 0", "interval is 0"),
+        ("interval = 'often'", "interval is 'often'"),
+        ("interval, max_interval = 3, 4", "want 'auto' or the max_interval, 4"),
         ("data = {'x': x, 'y': x[:5]}", "record"),
         ("del model", "model"),
         ("1 +", "job.py:13: SyntaxError"),
@@ -198,10 +201,34 @@ def test_measure_shows_costs_and_changes_nothing(job: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in job.rglob("*")}
 
 
-def test_an_automatic_interval_is_a_number_in_the_job(tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(JOB + 'interval = "auto"\n')
+def test_a_run_finds_its_interval_once_and_says_so(job: Path, tmp_path: Path) -> None:
+    assert open_job(job).job.intervals == (1, 12) and "interval  auto: the solver's, 1 to 12" in isobit("show", job)
+    said = isobit("train", job, "-o", tmp_path / "run", "--until", 5, "--threads", 1).splitlines()[1]
+    interval = RunFolder(tmp_path / "run").interval
+    assert 1 <= interval <= 12 and said == f"committed every {interval} steps"
+    assert isobit("resume", tmp_path / "run", "--threads", 1).splitlines()[1] == said
+    assert f", committed every {interval}\n" in isobit("show", tmp_path / "run")
+    assert "equal" in isobit("check", tmp_path / "run", "--backend", "portable", "--threads", 1)
+
+
+def test_a_run_takes_the_interval_of_an_accepted_bid(job: Path, tmp_path: Path) -> None:
+    isobit("train", job, "-o", tmp_path / "run", "--interval", 5, "--threads", 1)
+    assert sorted(RunFolder(tmp_path / "run").roots()) == [0, 5, 10, 12]
+    assert "want the run's own 5" in isobit("resume", tmp_path / "run", "--interval", 4, code=2)
+    assert "got 13, want 1 to 12" in isobit("train", job, "-o", tmp_path / "other", "--interval", 13, code=2)
+    isobit("claim", tmp_path / "run", "-o", tmp_path / "claim.cbor")
+    assert "equal" in isobit("check", tmp_path / "claim.cbor", "--job", job, "--threads", 1)
+    assert "nothing to dispute" in isobit("dispute", tmp_path / "run", job.parent / "run", "--threads", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "intervals"),
+    [("interval = 3", (3, 3)), ("max_interval = 4", (1, 4)), ('interval, max_interval = "auto", 5', (1, 5))],
+)
+def test_a_job_file_says_how_often_a_run_commits(tmp_path: Path, line: str, intervals: tuple[int, int]) -> None:
+    (tmp_path / "job.py").write_text(f"{JOB}\n{line}\n")
     isobit("trace", tmp_path / "job.py", "-o", tmp_path / "job")
-    assert 1 <= open_job(tmp_path / "job").job.interval <= 12
+    assert open_job(tmp_path / "job").job.intervals == intervals
 
 
 def test_images_lists_the_classes(tmp_path: Path) -> None:

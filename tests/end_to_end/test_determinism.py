@@ -22,12 +22,12 @@ RUN = "import sys; from engine.train import train; train(sys.argv[1], sys.argv[2
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits") / "job"
-    store_traced(folder, trace_job(ROOT / "examples" / "digits.py", {"steps": DIGITS_STEPS}))
+    store_traced(folder, trace_job(ROOT / "examples" / "digits.py", {"steps": DIGITS_STEPS, "interval": 1}))
     return folder
 
 
 def trace_gpt(folder: Path, steps: int) -> Path:
-    store_traced(folder / "job", trace_job(ROOT / "examples" / "gpt_text.py", {"steps": steps}))
+    store_traced(folder / "job", trace_job(ROOT / "examples" / "gpt_text.py", {"steps": steps, "interval": 1}))
     return folder / "job"
 
 
@@ -71,7 +71,7 @@ def test_the_gpt_has_the_same_200_roots_everywhere(tmp_path: Path) -> None:
 
 
 def test_a_root_changes_with_one_bit_of_the_seed(digits: Path, tmp_path: Path) -> None:
-    store_traced(tmp_path / "job", trace_job(ROOT / "examples" / "digits.py", {"steps": 2, "seed": 1}))
+    store_traced(tmp_path / "job", trace_job(ROOT / "examples" / "digits.py", {"steps": 2, "seed": 1, "interval": 1}))
     other = roots_here(tmp_path / "job", tmp_path / "run", "native", 1)
     mine = roots_here(digits, tmp_path / "mine", "native", 1)
     assert not set(other.values()) & set(mine.values())

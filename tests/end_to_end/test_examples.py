@@ -30,7 +30,7 @@ def job_of(name: str, folder: Path, **settings: Any) -> JobFolder:
 def run_of(job: JobFolder, folder: Path, until: int | None = None) -> RunFolder:
     """The run of the native backend, once the portable one has given the same."""
     for backend in ("native", "portable"):
-        train(job, folder / backend, backend, until=until)
+        train(job, folder / backend, backend, until=until, interval=1)
     native, portable = (RunFolder(folder / backend) for backend in ("native", "portable"))
     assert native.roots() == portable.roots() and native.metrics() == portable.metrics()
     return native

@@ -15,7 +15,8 @@ from engine.canonical import from_canonical, to_canonical
 from engine.data import Windows
 from engine.encoding import program_hash
 from engine.files import write_arrays
-from engine.job import Job, job_from_bytes, open_job, write_job
+from engine.job import open_job, write_job
+from engine.job_id import Job, job_from_bytes
 
 
 def test_what_was_written_comes_back(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ REFUSED = {
     ),
     "no steps": ({"steps": 0, "schedule": {"rate": np.zeros(0, np.float32)}}, "steps is 0, want an integer from 1"),
     "a negative seed": ({"seed": -1}, "seed is -1"),
-    "an interval of 0": ({"interval": 0}, "interval is 0"),
+    "an interval of 0": ({"interval": 0}, "max_interval is 0"),
     "fields of two lengths": (
         {"data_fields": {"ids": np.zeros(10, np.uint8), "y": np.zeros((9, 1), np.float32)}},
         "want the same number",
@@ -165,7 +166,10 @@ def test_refuses_bytes_that_are_no_job(tmp_path: Path, change: dict[str, Any]) -
 
 
 def test_committed_steps_end_with_the_last_step() -> None:
-    job = Job(b"p" * 32, b"s" * 32, b"d" * 32, b"l" * 32, records=5, batch_size=2, seed=0, steps=10, interval=4)
-    assert job.committed_steps == (0, 4, 8, 10)
-    assert replace(job, interval=5).committed_steps == (0, 5, 10)
-    assert replace(job, interval=99).committed_steps == (0, 10)
+    roots = b"p" * 32, b"s" * 32, b"d" * 32, b"l" * 32
+    job = Job(*roots, records=5, batch_size=2, seed=0, steps=10, interval="auto", max_interval=99)
+    assert job.committed_steps(4) == (0, 4, 8, 10)
+    assert job.committed_steps(5) == (0, 5, 10)
+    assert job.committed_steps(99) == (0, 10)
+    with pytest.raises(ValueError, match="interval: got 5, want the job's 4"):
+        replace(job, interval=4, max_interval=4).committed_steps(5)

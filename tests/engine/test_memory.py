@@ -1,4 +1,4 @@
-"""What a run takes is estimated before it starts, and the interval between commitments is measured once."""
+"""What a run takes is estimated before it starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from small_jobs import BACKEND, Builder, small_job
 
 from engine import memory
-from engine.interval import Costs
 from engine.job import JobFolder, open_job, write_job
 from engine.memory import Memory, available, estimate, require_fits, size_text
 from engine.resident import arena_bytes
@@ -85,23 +84,3 @@ def test_this_machine_has_some_memory_and_not_more_than_any() -> None:
     assert 0 < available() < 2**60
     with pytest.raises(ValueError, match="this machine has"):
         require_fits(Memory(2**60, 0, 0, 0, 0))
-
-
-def test_the_interval_keeps_hashing_within_its_share() -> None:
-    assert Costs(step_s=1.0, commit_s=0.001).interval() == 1
-    assert Costs(step_s=1.0, commit_s=0.02).interval() == 1
-    assert Costs(step_s=1.0, commit_s=0.021).interval() == 2
-    assert Costs(step_s=0.1, commit_s=1.0).interval() == 500
-    assert Costs(step_s=0.1, commit_s=1.0).interval(steps=12) == 12
-
-
-def test_auto_is_a_number_once_the_job_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.interval.measure", lambda *_: Costs(step_s=0.1, commit_s=0.009))
-    job = small_job(tmp_path / "job", interval="auto")
-    assert job.job.interval == 5 and job.job.committed_steps == (0, 5, 10, 12)
-    assert open_job(tmp_path / "job", BACKEND).id == job.id
-    assert job.id == small_job(tmp_path / "given", interval=5).id
-
-
-def test_auto_measures_this_machine(tmp_path: Path) -> None:
-    assert 1 <= small_job(tmp_path / "job", interval="auto").job.interval <= 12

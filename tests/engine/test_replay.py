@@ -45,7 +45,7 @@ def test_every_state_has_the_logged_root(job: JobFolder, run: RunFolder) -> None
 
 
 def test_a_replay_needs_no_run(job: JobFolder, run: RunFolder) -> None:
-    assert dict(Replay(job, None, BACKEND).roots(0, STEPS)) == run.roots()
+    assert dict(Replay(job, None, BACKEND).roots(range(STEPS + 1))) == run.roots()
 
 
 def test_roots_are_computed_not_read_from_checkpoints_between(job: JobFolder, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_roots_are_computed_not_read_from_checkpoints_between(job: JobFolder, tm
     liar = RunFolder(tmp_path / "run")
     honest = liar.roots()
     liar.roots_log.path.write_bytes(liar.roots_log.header)
-    assert dict(Replay(job, liar, BACKEND).roots(4, 7)) == {step: honest[step] for step in (4, 5, 6, 7)}
+    assert dict(Replay(job, liar, BACKEND).roots(range(4, 8))) == {step: honest[step] for step in (4, 5, 6, 7)}
 
 
 def test_a_checkpoint_that_is_not_the_logged_state_is_named(job: JobFolder, tmp_path: Path) -> None:

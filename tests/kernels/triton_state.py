@@ -118,7 +118,7 @@ def test_a_liar_is_found_with_both_sides_on_the_device(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("example", "steps"), [("digits.py", 3), ("gpt_text.py", 1)])
 def test_an_example_has_the_roots_of_native(example: str, steps: int, tmp_path: Path) -> None:
-    store_traced(tmp_path / "job", trace_job(ROOT / "examples" / example, {"steps": steps}))
+    store_traced(tmp_path / "job", trace_job(ROOT / "examples" / example, {"steps": steps, "interval": 1}))
     for backend in ("native", "triton"):
         train(tmp_path / "job", tmp_path / backend, backend)
     assert RunFolder(tmp_path / "triton").roots() == RunFolder(tmp_path / "native").roots()

@@ -48,7 +48,7 @@ def claim_of(scene: Scene) -> Claim:
 class Silent(Verifier):
     """Attests, and never objects on its own."""
 
-    def objection(self, claim: Claim, law: object) -> None:  # type: ignore[override]
+    def objection(self, claim: Claim, interval: int) -> None:  # type: ignore[override]
         return None
 
 
@@ -63,7 +63,7 @@ def enrolled(scene: Scene, *attesters: Silent, anchored: bool = True, terms: Ter
     job = scene.post(LAW, terms)
     if anchored:
         scene.play(scene.operator())
-    scene.send(SOLVER, PlaceBid(1000), job)
+    scene.send(SOLVER, PlaceBid(1000, LAW.interval), job)
     scene.send(SUBMITTER, AcceptBid(SOLVER.address), job)
     for player in attesters:
         player.act(scene.now)
@@ -72,7 +72,7 @@ def enrolled(scene: Scene, *attesters: Silent, anchored: bool = True, terms: Ter
 
 def commit(scene: Scene, job: bytes, trace: ToyTrace = TRUTH) -> RevealClaim:
     """The solver commits to all steps; its reveal is returned."""
-    shown = roots_of(trace, LAW, 0, 12)
+    shown = roots_of(trace, LAW.interval, 0, 12)
     scene.send(SOLVER, CommitClaim(0, 12, claim_seal(SOLVER.address, job, 0, 12, shown, SALT)), job)
     return RevealClaim(shown, SALT)
 
@@ -96,7 +96,7 @@ def shown(scene: Scene, *attesters: Silent, trace: ToyTrace = TRUTH) -> bytes:
 
 def attestation(job: bytes, trace: ToyTrace = TRUTH, who: Identity = VERIFIER) -> tuple[CommitAttestation, bytes]:
     """A commitment to the claim of a trace, and what it commits to."""
-    attested = claim_id(job, 0, 12, roots_of(trace, LAW, 0, 12))
+    attested = claim_id(job, 0, 12, roots_of(trace, LAW.interval, 0, 12))
     return CommitAttestation(0, attestation_seal(who.address, job, 0, 12, attested, SALT)), attested
 
 

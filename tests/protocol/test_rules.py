@@ -83,7 +83,7 @@ def posted(scene: Scene, law: ToyLaw = LAW, terms: Terms = TERMS) -> bytes:
 
 def running(scene: Scene, law: ToyLaw = LAW, terms: Terms = TERMS) -> bytes:
     job = posted(scene, law, terms)
-    scene.send(SOLVER, PlaceBid(1000), job)
+    scene.send(SOLVER, PlaceBid(1000, 4), job)
     scene.send(SUBMITTER, AcceptBid(SOLVER.address), job)
     return job
 
@@ -169,13 +169,13 @@ def test_every_rule_has_its_test() -> None:
 
 def test_refuses_malformed(scene: Scene) -> None:
     good = scene.signed(SUBMITTER, Withdraw(5)).message
-    fields = ["isobit-message-1", good.sender, good.job, good.game, good.move, good.deadline, "Withdraw", [5]]
+    fields = ["isobit-message-2", good.sender, good.job, good.game, good.move, good.deadline, "Withdraw", [5]]
     assert message_from_bytes(to_canonical(fields)) == good
     wrong: list[object] = [
         [*fields, 0],
         fields[:-1],
         {"a": 1},
-        ["isobit-message-2", *fields[1:]],
+        ["isobit-message-1", *fields[1:]],
         [*fields[:6], "Withdrawal", [5]],
         [*fields[:7], [5, 5]],
         [*fields[:7], []],
@@ -352,19 +352,19 @@ def test_refuses_job_content(scene: Scene) -> None:
 
 
 def test_refuses_job_exists(scene: Scene) -> None:
-    for body in (PlaceBid(5), AcceptBid(SOLVER.address), CommitClaim(0, 4, SALT), RevealClaim((), SALT)):
+    for body in (PlaceBid(5, 4), AcceptBid(SOLVER.address), CommitClaim(0, 4, SALT), RevealClaim((), SALT)):
         refuses(Rule.JOB_EXISTS, lambda body=body: scene.send(SOLVER, body, digest(b"none")), scene)
 
 
 def test_refuses_job_posted(scene: Scene) -> None:
     job = running(scene)
-    refuses(Rule.JOB_POSTED, lambda: scene.send(OTHER, PlaceBid(5), job), scene)
+    refuses(Rule.JOB_POSTED, lambda: scene.send(OTHER, PlaceBid(5, 4), job), scene)
     refuses(Rule.JOB_POSTED, lambda: scene.send(SUBMITTER, AcceptBid(SOLVER.address), job), scene)
 
 
 def test_refuses_job_running(scene: Scene) -> None:
     job = posted(scene)
-    scene.send(SOLVER, PlaceBid(1000), job)
+    scene.send(SOLVER, PlaceBid(1000, 4), job)
     refuses(Rule.JOB_RUNNING, lambda: scene.send(SOLVER, CommitClaim(0, 4, SALT), job), scene)
     refuses(Rule.JOB_RUNNING, lambda: scene.send(SOLVER, RevealClaim((), SALT), job), scene)
     done, _ = claimed(scene, ToyTrace(LAW))
@@ -373,15 +373,30 @@ def test_refuses_job_running(scene: Scene) -> None:
 
 def test_refuses_bid_price(scene: Scene) -> None:
     job = posted(scene)
-    refuses(Rule.BID_PRICE, lambda: scene.send(SOLVER, PlaceBid(1001), job), scene)
-    refuses(Rule.BID_PRICE, lambda: scene.send(SOLVER, PlaceBid(0), job), scene)
+    refuses(Rule.BID_PRICE, lambda: scene.send(SOLVER, PlaceBid(1001, 4), job), scene)
+    refuses(Rule.BID_PRICE, lambda: scene.send(SOLVER, PlaceBid(0, 4), job), scene)
+
+
+def test_refuses_bid_interval(scene: Scene) -> None:
+    job = posted(scene)
+    for interval in (0, 3, 5, 2**63 - 1):
+        refuses(Rule.BID_INTERVAL, lambda n=interval: scene.send(SOLVER, PlaceBid(1000, n), job), scene)
+    job = posted(scene, replace(LAW, is_open=True))
+    for interval in (0, 5, 2**63 - 1):
+        with pytest.raises(Refused, match=f"got {interval}, want 1 to 4"):
+            scene.send(SOLVER, PlaceBid(1000, interval), job)
+    for who, interval in ((SOLVER, 1), (OTHER, 4)):
+        scene.send(who, PlaceBid(1000, interval), job)
+    assert scene.state.jobs[job].interval == 0
+    scene.send(SUBMITTER, AcceptBid(OTHER.address), job)
+    assert scene.state.jobs[job].interval == 4
 
 
 def test_refuses_bid_once(scene: Scene) -> None:
     job = posted(scene)
-    scene.send(SOLVER, PlaceBid(1000), job)
-    refuses(Rule.BID_ONCE, lambda: scene.send(SOLVER, PlaceBid(900), job), scene)
-    refuses(Rule.BID_ONCE, lambda: scene.send(SUBMITTER, PlaceBid(900), job), scene)
+    scene.send(SOLVER, PlaceBid(1000, 4), job)
+    refuses(Rule.BID_ONCE, lambda: scene.send(SOLVER, PlaceBid(900, 4), job), scene)
+    refuses(Rule.BID_ONCE, lambda: scene.send(SUBMITTER, PlaceBid(900, 4), job), scene)
 
 
 def test_refuses_bid_exists(scene: Scene) -> None:
@@ -391,7 +406,7 @@ def test_refuses_bid_exists(scene: Scene) -> None:
 
 def test_refuses_submitter_only(scene: Scene) -> None:
     job = posted(scene)
-    scene.send(SOLVER, PlaceBid(1000), job)
+    scene.send(SOLVER, PlaceBid(1000, 4), job)
     refuses(Rule.SUBMITTER_ONLY, lambda: scene.send(SOLVER, AcceptBid(SOLVER.address), job), scene)
 
 
