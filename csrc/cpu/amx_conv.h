@@ -15,7 +15,20 @@ static inline int64_t conv_rows_bytes(int64_t lines, int64_t K, bool wide) {
 static inline TiledOperand conv_rows(int64_t lines, int64_t K, bool wide, char *memory) {
     return TiledOperand(lines, K, wide, true, memory);
 }
-static inline int64_t lines_of(const TiledOperand &rows) { return rows.lines; }
+static inline int64_t panels_of(const TiledOperand &rows) { return rows.panels; }
+static inline int64_t first_of(const TiledOperand &, int64_t panel) { return panel * SIDE; }
+static inline int used_of(const TiledOperand &rows, int64_t panel) {
+    return static_cast<int>(std::min<int64_t>(SIDE, rows.lines - panel * SIDE));
+}
+
+// One panel from lines of its own; whether their scales are moderate.
+static inline bool prepare_panel(const View &view, const Range &range, TiledOperand &rows, int64_t panel,
+                                 const int32_t *maxima) {
+    const bool moderate = scale_lines(view, view.first, used_of(rows, panel), range, rows.scales, maxima);
+    pack_tiles(view, rows, panel, moderate);
+    return moderate;
+}
+
 static inline void prepare(const View &view, const Range &range, TiledOperand &rows, int threads,
                            const int32_t *maxima) {
     prepare_tiles(view, range, rows, threads, maxima);
@@ -78,8 +91,7 @@ static void multiply_places(const ConvProduct &product, const ConvUnit &unit, co
 template <class GetPlace>
 static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
                          const GetPlace &place) {
-    const auto panels = [](const TiledOperand &rows) { return rows.panels; };
-    const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, (block_rows + SIDE - 1) / SIDE, panels);
+    const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, (block_rows + SIDE - 1) / SIDE, panels_of);
     const int64_t count = static_cast<int64_t>(units.size());
     std::atomic<int64_t> next{0};
     in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {

@@ -103,7 +103,7 @@ static void pack_tiles_along(const View &view, const TiledOperand &operand, int6
         for (int i = 0; i < SIDE; ++i) {
             Ints split[3] = {zero(), zero(), zero()};
             if (i < used) {
-                const float *x = view.x + (first + i) * view.line_stride + k;
+                const float *x = view.line(first + i) + k;
                 const Floats up0 = broadcast(operand.scales.up[0][first + i]),
                              up1 = broadcast(operand.scales.up[1][first + i]);
                 Ints q[4];
@@ -126,13 +126,14 @@ static void pack_tiles_across(const View &view, const TiledOperand &operand, int
     const int64_t first = panel * SIDE;
     const int used = static_cast<int>(std::min<int64_t>(SIDE, view.lines - first));
     const Floats up0 = load(operand.scales.up[0] + first), up1 = load(operand.scales.up[1] + first);
+    const float *const x = view.line(first);
     for (int64_t step = 0; step < operand.steps; ++step, out += DIGITS * BLOCK_BYTES) {
         Ints rows[3][SIDE];
         for (int i = 0; i < SIDE; ++i) {
             Ints q[4], split[3];
             for (int64_t j = 0, k = step * STEP + 4 * i; j < 4; ++j, ++k)
                 q[j] = k < view.K
-                           ? tile_integers<MODERATE>(load_some(view.x + k * view.k_stride + first, used), up0, up1)
+                           ? tile_integers<MODERATE>(load_some(x + k * view.k_stride, used), up0, up1)
                            : zero();
             split_across<DIGITS>(q, split);
             for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];

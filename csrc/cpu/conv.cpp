@@ -1,5 +1,8 @@
 // conv and its two gradients, exact in integers and rounded once: docs/numerics.md, Products.
+#include <numeric>
+
 #include "conv_direct.h"
+#include "conv_filters.h"
 #include "conv_small_groups.h"
 #if defined(__AMX_INT8__)
 #include "amx_conv.h"
@@ -38,14 +41,33 @@ std::vector<ConvRows> make_operands(int64_t lines, int64_t K, bool wide, int64_t
     return operands;
 }
 
+// view(group, first line, lines, floats) lays the lines of a panel out in `floats`, enough of them for K a line.
+template <class GetView>
+void prepare_panels(std::vector<ConvRows> &operands, const Range &range, int64_t K, int threads, const GetView &view,
+                    const int32_t *maxima = nullptr) {
+    const int64_t groups = static_cast<int64_t>(operands.size()), panels = panels_of(operands[0]);
+    std::vector<char> is_moderate(groups * panels);
+    for_each_unit(threads, groups * panels, [&](int64_t unit) {
+        static thread_local Scratch scratch;
+        const int64_t group = unit / panels, panel = unit % panels, first = first_of(operands[group], panel);
+        const int used = used_of(operands[group], panel);
+        const View lines = view(group, first, used, scratch.get<float>(used * K));
+        is_moderate[unit] = prepare_panel(lines, range, operands[group], panel,
+                                          maxima ? maxima + group * (first_of(operands[group], panels - 1) +
+                                                                     used_of(operands[group], panels - 1))
+                                                 : nullptr);
+        scratch.release();
+    });
+    for (int64_t unit = 0; unit < groups * panels; ++unit)
+        operands[unit / panels].scales.is_moderate &= is_moderate[unit] != 0;
+}
+
 // lines x K floats of each group, row-major, become its operand.
 void prepare_groups(std::vector<ConvRows> &operands, const float *filters, int64_t K, const Range &range, int threads,
-                    const int32_t *maxima = nullptr) {
+                    int64_t lines) {
     const int64_t groups = static_cast<int64_t>(operands.size());
     for_each_unit(groups == 1 ? 1 : threads, groups, [&](int64_t group) {
-        const int64_t lines = lines_of(operands[group]);
-        prepare({filters + group * lines * K, lines, K, K, 1}, range, operands[group], groups == 1 ? threads : 1,
-                maxima ? maxima + group * lines : nullptr);
+        prepare({filters + group * lines * K, lines, K, K, 1}, range, operands[group], groups == 1 ? threads : 1, nullptr);
     });
 }
 
@@ -57,6 +79,12 @@ std::vector<int32_t> reduce_maxima(const std::vector<int32_t> &maxima, int64_t g
         to = std::max(to, maxima[i]);
     }
     return reduced;
+}
+
+std::vector<int64_t> first_integers(int64_t count) {
+    std::vector<int64_t> integers(count);
+    std::iota(integers.begin(), integers.end(), 0);
+    return integers;
 }
 
 void fill(const FloatImage &x, const GroupScales &scales, const BundledImage &image, int threads) {
@@ -100,18 +128,11 @@ void op_conv(const isobit_call &call) {
     fill(x, scales, image, call.threads);
     // Lanes of k: element of the filter, then bundle of channels.
     const int64_t taps = z.R * z.S, K = LANE * image.bundles * taps;
-    float *filters = scratch.filters.get<float>(z.O * K);
-    parallel_for(call.threads, z.O, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t o = begin; o < end; ++o) {
-            float *to = filters + o * K;
-            if (z.D % LANE) std::fill_n(to, K, 0.0f);
-            for (int64_t d = 0; d < z.D; ++d)
-                for (int64_t tap = 0; tap < taps; ++tap)
-                    to[tap * LANE * image.bundles + d] = w.x[(o * z.D + d) * taps + tap];
-        }
-    });
     std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
-    prepare_groups(operands, filters, K, range, call.threads);
+    const Filters filters{w.x, z.groups, z.E, z.D, taps, first_integers(taps)};
+    prepare_panels(operands, range, K, call.threads, [&](int64_t group, int64_t first, int used, float *floats) {
+        return output_lines(filters, group, first, used, LANE * image.bundles, floats);
+    });
     std::vector<int64_t> steps;
     for (int64_t tap = 0; tap < taps; ++tap)
         for (int64_t d = 0; d < image.bundles; ++d)
@@ -154,8 +175,8 @@ void op_conv_grad_input(const isobit_call &call) {
     const GroupScales scales(reduce_maxima(plane_maxima(g, call.threads), z.N * z.groups,
                                            [&](int64_t no) { return no / z.O * z.groups + no % z.O / z.E; }),
                              range);
-    const std::vector<int32_t> filter_maxima =
-        reduce_maxima(plane_maxima(w, call.threads), z.C, [&](int64_t od) { return od / z.D / z.E * z.D + od % z.D; });
+    Filters filters{w.x, z.groups, z.E, z.D, z.R * z.S, {}};
+    const std::vector<int32_t> filter_maxima = input_channel_maxima(filters, call.threads);
     if (has_small_groups(z, z.E * z.R * z.S, range)) {
         const PixelImage pixels{{1, 1}, {image.low[0], image.low[1]}, image.rows, image.columns};
         return conv_grad_input_small_groups(z, pixels, g, w, scales, GroupScales(filter_maxima, range), call.threads,
@@ -165,7 +186,8 @@ void op_conv_grad_input(const isobit_call &call) {
     fill(g, scales, image, call.threads);
     for (int64_t a = 0; a < z.stride[0]; ++a)
         for (int64_t b = 0; b < z.stride[1]; ++b) {
-            std::vector<int64_t> taps, steps;
+            std::vector<int64_t> steps, &taps = filters.taps;
+            taps.clear();
             for (int64_t tap = 0; tap < z.R * z.S; ++tap)
                 if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b)
                     taps.push_back(tap);
@@ -176,21 +198,11 @@ void op_conv_grad_input(const isobit_call &call) {
             const int64_t U = u1 - u0, V = v1 - v0;
             if (U <= 0 || V <= 0) continue;
             const int64_t K = LANE * image.bundles * static_cast<int64_t>(taps.size());
-            float *filters = scratch.filters.get<float>(z.C * K);
-            parallel_for(call.threads, z.groups * ((z.D + 15) / 16), [&](int64_t begin, int64_t end) {
-                for (int64_t block = begin; block < end; ++block) {
-                    const int64_t group = block / ((z.D + 15) / 16), first = block % ((z.D + 15) / 16) * 16,
-                                  last = std::min(first + 16, z.D);
-                    if (z.E % LANE) std::fill_n(filters + (group * z.D + first) * K, (last - first) * K, 0.0f);
-                    for (int64_t e = 0; e < z.E; ++e)
-                        for (int64_t d = first; d < last; ++d)
-                            for (size_t tap = 0; tap < taps.size(); ++tap)
-                                filters[(group * z.D + d) * K + tap * LANE * image.bundles + e] =
-                                    w.x[((group * z.E + e) * z.D + d) * z.R * z.S + taps[tap]];
-                }
-            });
             std::vector<ConvRows> operands = make_operands(z.D, K, range.wide, z.groups, scratch.operands);
-            prepare_groups(operands, filters, K, range, call.threads, filter_maxima.data());
+            const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
+                return input_lines(filters, group, first, used, LANE * image.bundles, floats);
+            };
+            prepare_panels(operands, range, K, call.threads, lines, filter_maxima.data());
             for (const int64_t tap : taps)
                 for (int64_t e = 0; e < image.bundles; ++e)
                     steps.push_back(e * image.bundle_size() +
@@ -251,7 +263,7 @@ void op_conv_grad_weight(const isobit_call &call) {
                 }
     });
     std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
-    prepare_groups(operands, grads, K, range, call.threads);
+    prepare_groups(operands, grads, K, range, call.threads, z.E);
     std::vector<int64_t> steps;
     for (int64_t np = 0; np < z.N * z.P; ++np)
         for (int64_t q = 0; q < z.Q; q += LANE)

@@ -15,7 +15,17 @@ static inline int64_t conv_rows_bytes(int64_t lines, int64_t K, bool wide) {
 static inline Operand conv_rows(int64_t lines, int64_t K, bool wide, char *memory) {
     return Operand(Layout(lines, K, wide, false), memory);
 }
-static inline int64_t lines_of(const Operand &rows) { return rows.layout.lines; }
+static inline int64_t panels_of(const Operand &rows) { return rows.layout.panels; }
+static inline int64_t first_of(const Operand &rows, int64_t panel) { return rows.layout.first(panel); }
+static inline int used_of(const Operand &rows, int64_t panel) { return rows.layout.used(panel); }
+
+// One panel from lines of its own; whether their scales are moderate.
+static inline bool prepare_panel(const View &view, const Range &range, Operand &rows, int64_t panel,
+                                 const int32_t *maxima) {
+    const bool moderate = scale_lines(view, view.first, used_of(rows, panel), range, rows.scales, maxima);
+    range.wide ? pack_panel<true>(view, rows, panel) : pack_panel<false>(view, rows, panel);
+    return moderate;
+}
 
 using ConvProduct = ProductOf<ConvRows>;
 
@@ -75,9 +85,8 @@ static void multiply_places(const ConvProduct &product, int64_t row_begin, int64
 template <class GetPlace>
 static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
                          const GetPlace &place) {
-    const auto panels = [](const Operand &rows) { return rows.layout.panels; };
     const std::vector<ConvUnit> units =
-        share_out<TILE_COLUMNS>(products, threads, (block_rows + TILE_ROWS - 1) / TILE_ROWS, panels);
+        share_out<TILE_COLUMNS>(products, threads, (block_rows + TILE_ROWS - 1) / TILE_ROWS, panels_of);
     for_each_unit(threads, static_cast<int64_t>(units.size()), [&](int64_t index) {
         const ConvUnit &unit = units[index];
         multiply_places(products[unit.product], unit.row, unit.row_end, unit.column, unit.column_end,

@@ -9,12 +9,13 @@
 
 namespace isobit::ISOBIT_ISA {
 
-// lines x K elements; one of the strides is 1, or that axis is of size 1.
+// lines x K elements; one of the strides is 1, or that axis is of size 1. x begins with line `first`.
 struct View {
     const float *x;
-    int64_t lines, K, line_stride, k_stride;
+    int64_t lines, K, line_stride, k_stride, first = 0;
 
     bool is_along() const { return k_stride == 1 || K <= 1; }
+    const float *line(int64_t index) const { return x + (index - first) * line_stride; }
 };
 
 struct Operand {
@@ -118,7 +119,7 @@ constexpr int64_t STRIP_LINES = 512, STRIP_BYTES = int64_t{1} << 20;
 static inline bool scale_lines(const View &view, int64_t first, int64_t count, const Range &range, Scales &scales,
                                const int32_t *maxima) {
     int32_t largest[STRIP_LINES];
-    const float *x = view.x + first * view.line_stride;
+    const float *x = view.line(first);
     if (maxima)
         std::copy_n(maxima + first, count, largest);
     else if (view.is_along())
@@ -143,7 +144,7 @@ static void pack_panel(const View &view, Operand &operand, int64_t panel) {
     for (int64_t chunk = 0; chunk < layout.chunks; ++chunk) {
         const int64_t k = 2 * chunk * layout.chunk_pairs, pairs = layout.size_of(chunk);
         const int64_t K = std::min(2 * pairs, view.K - k);
-        const float *x = view.x + line * view.line_stride + k * view.k_stride;
+        const float *x = view.line(line) + k * view.k_stride;
         int32_t *out = operand.packed + layout.offset(chunk, panel);
         if (view.is_along())
             pack_along<WIDE>(x, view.line_stride, K, operand.scales, line, used, pitch, out);
