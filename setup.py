@@ -60,7 +60,7 @@ ISA_FLAGS: dict[str, tuple[str, ...]] = (
 )
 # AMX is AVX-512 but for the products, which alone are compiled for it.
 TILE_FLAGS = ("-mamx-tile", "-mamx-int8")
-TILE_SOURCES = ("conv.cpp", "matmul.cpp")
+TILE_SOURCES = ("conv.cpp", "conv_grad_weight.cpp", "matmul.cpp")
 TRACEABLE = ("-fno-omit-frame-pointer", "-g1", "-O1")
 SANITIZE: dict[str, tuple[str, ...]] = {
     "address": (

@@ -132,9 +132,7 @@ static void pack_tiles_across(const View &view, const TiledOperand &operand, int
         for (int i = 0; i < SIDE; ++i) {
             Ints q[4], split[3];
             for (int64_t j = 0, k = step * STEP + 4 * i; j < 4; ++j, ++k)
-                q[j] = k < view.K
-                           ? tile_integers<MODERATE>(load_some(x + k * view.k_stride, used), up0, up1)
-                           : zero();
+                q[j] = k < view.K ? tile_integers<MODERATE>(load_some(x + k * view.k_stride, used), up0, up1) : zero();
             split_across<DIGITS>(q, split);
             for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
         }

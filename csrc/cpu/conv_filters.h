@@ -66,22 +66,4 @@ static inline View input_lines(const Filters &filters, int64_t group, int64_t fi
     return {out, first + used, filters.count() * channels, 1, used, first};
 }
 
-// The largest |w| of every (group, input channel), as bits.
-static inline std::vector<int32_t> input_channel_maxima(const Filters &filters, int threads) {
-    const int64_t D = filters.D, size = filters.size, pieces = std::min<int64_t>(D, 4 * threads);
-    std::vector<int32_t> maxima(filters.groups * D, 0);
-    if (filters.E == 0 || maxima.empty()) return maxima;
-    for_each_unit(threads, filters.groups * pieces, [&](int64_t unit) {
-        const int64_t group = unit / pieces, piece = unit % pieces;
-        const int64_t begin = D * piece / pieces, end = D * (piece + 1) / pieces;
-        std::vector<int32_t> largest((end - begin) * size);
-        largest_side_by_side(filters.w + (group * filters.E * D + begin) * size, (end - begin) * size, filters.E,
-                             D * size, largest.data());
-        for (int64_t d = begin; d < end; ++d)
-            maxima[group * D + d] = *std::max_element(largest.begin() + (d - begin) * size,
-                                                      largest.begin() + (d - begin + 1) * size);
-    });
-    return maxima;
-}
-
 }  // namespace isobit::ISOBIT_ISA

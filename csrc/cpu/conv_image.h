@@ -32,12 +32,42 @@ static inline FloatImage contiguous_image(const isobit_tensor &x, Scratch &scrat
     return {copy, N, C, H, W};
 }
 
-// The largest |x| of every [n, c] as bits.
-static inline std::vector<int32_t> plane_maxima(const FloatImage &image, int threads) {
-    std::vector<int32_t> maxima(image.N * image.C);
-    const int64_t size = image.H * image.W;
-    parallel_for(threads, image.N * image.C, 1 + (1 << 16) / (size + 1), [&](int64_t begin, int64_t end) {
-        for (int64_t nc = begin; nc < end; ++nc) maxima[nc] = largest_along(image.x + nc * size, size);
+// The largest |x| of each of `count` runs of `size` floats, as bits.
+static inline std::vector<int32_t> run_maxima(const float *x, int64_t count, int64_t size, int threads) {
+    const int64_t pieces = count < 4 * threads ? threads : 1;
+    std::vector<int32_t> maxima(count, 0), parts(count * pieces);
+    parallel_for(threads, count * pieces, 1 + (1 << 16) * pieces / (size + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t part = begin; part < end; ++part) {
+            const int64_t run = part / pieces, piece = part % pieces, from = size * piece / pieces;
+            parts[part] = largest_along(x + run * size + from, size * (piece + 1) / pieces - from);
+        }
+    });
+    for (size_t part = 0; part < parts.size(); ++part)
+        maxima[part / pieces] = std::max(maxima[part / pieces], parts[part]);
+    return maxima;
+}
+
+// The largest |x| of every (group, b) of x[groups, outer, B, inner], as bits.
+static inline std::vector<int32_t> middle_maxima(const float *x, int64_t groups, int64_t outer, int64_t B,
+                                                 int64_t inner, int threads) {
+    const int64_t pieces = std::min<int64_t>(B, 4 * threads);
+    std::vector<int32_t> maxima(groups * B, 0);
+    if (outer == 0 || inner == 0) return maxima;
+    for_each_unit(threads, groups * pieces, [&](int64_t unit) {
+        const int64_t group = unit / pieces, begin = B * (unit % pieces) / pieces,
+                      end = B * (unit % pieces + 1) / pieces;
+        const float *from = x + (group * outer * B + begin) * inner;
+        int32_t *to = maxima.data() + group * B;
+        if (inner >= 4 * LANES) {
+            for (int64_t i = 0; i < outer; ++i)
+                for (int64_t b = begin; b < end; ++b)
+                    to[b] = std::max(to[b], largest_along(from + (i * B + b - begin) * inner, inner));
+            return;
+        }
+        std::vector<int32_t> largest((end - begin) * inner);
+        largest_side_by_side(from, (end - begin) * inner, outer, B * inner, largest.data());
+        for (int64_t b = begin; b < end; ++b)
+            to[b] = *std::max_element(largest.begin() + (b - begin) * inner, largest.begin() + (b - begin + 1) * inner);
     });
     return maxima;
 }
@@ -150,67 +180,6 @@ static void fill_bundled_image(const FloatImage &x, const GroupScales &scales, c
                     const int64_t count = (image.low[1] + W - phase + image.step[1] - 1) / image.step[1];
                     for (int64_t i = 0; i < count; ++i) to[i] = rows[plane * pitch + i * image.step[1] + phase];
                 }
-        }
-    });
-}
-
-// The padded, quantised image for the gradient of the filters: [group][plane][n][rows][columns][channel] int32. A lane
-// is the integers at a column and at the next places of the filter, each `step` columns on.
-struct PlacedImage {
-    int64_t N, groups, channels, step, low[2], rows, columns;
-    int planes;
-    int32_t *data;
-
-    double lanes() const { return static_cast<double>(N) * groups * rows * columns * channels; }
-    int64_t plane_size() const { return N * rows * columns * channels; }
-    int64_t size() const { return groups * planes * plane_size() + 2 * TILE_COLUMNS; }
-};
-
-// One scale per channel: scales[group * channels + channel].
-template <bool WIDE>
-static void fill_placed_image(const FloatImage &x, const GroupScales &scales, const PlacedImage &image, int threads) {
-    const int64_t pitch = image.columns + (LANE - 1) * image.step + x.W + LANES;
-    for_each_unit(threads, image.groups * image.N * image.rows, [&](int64_t unit) {
-        static thread_local Scratch scratch;
-        int32_t *q = scratch.get<int32_t>(LANES * pitch);
-        const int64_t row = unit % image.rows, n = unit / image.rows % image.N, group = unit / (image.rows * image.N);
-        const int64_t h = row - image.low[0];
-        int32_t *out = image.data + group * image.planes * image.plane_size() +
-                       (n * image.rows + row) * image.columns * image.channels;
-        if (h < 0 || h >= x.H) {
-            for (int plane = 0; plane < image.planes; ++plane)
-                std::memset(out + plane * image.plane_size(), 0, image.columns * image.channels * sizeof(int32_t));
-            return;
-        }
-        std::memset(q, 0, LANES * pitch * sizeof(int32_t));
-        for (int64_t c = 0; c < image.channels; c += LANES) {
-            const int count = static_cast<int>(std::min<int64_t>(LANES, image.channels - c));
-            for (int i = 0; i < count; ++i) {
-                const int64_t channel = group * image.channels + c + i;
-                const float *from = x.x + ((n * x.C + channel) * x.H + h) * x.W;
-                const Floats up0 = broadcast(scales.scales[channel].up[0]),
-                             up1 = broadcast(scales.scales[channel].up[1]);
-                int32_t *to = q + i * pitch + image.low[1];
-                for (int64_t w = 0; w < x.W; w += LANES) {
-                    const int some = static_cast<int>(std::min<int64_t>(LANES, x.W - w));
-                    store_some(to + w, quantised(load_some(from + w, some), up0, up1), some);
-                }
-            }
-            for (int64_t v = 0; v < image.columns; v += LANES) {
-                Ints blocks[PLANES<WIDE>][LANES];
-                for (int i = 0; i < LANES; ++i) {
-                    Ints places[LANE], planes[3];
-                    for (int j = 0; j < LANE; ++j) places[j] = load(q + i * pitch + v + j * image.step);
-                    join_lanes<WIDE>(places, planes);
-                    for (int plane = 0; plane < PLANES<WIDE>; ++plane) blocks[plane][i] = planes[plane];
-                }
-                const int64_t columns = std::min<int64_t>(LANES, image.columns - v);
-                for (int plane = 0; plane < PLANES<WIDE>; ++plane) {
-                    transpose(blocks[plane]);
-                    int32_t *to = out + plane * image.plane_size() + v * image.channels + c;
-                    for (int64_t i = 0; i < columns; ++i) store_some(to + i * image.channels, blocks[plane][i], count);
-                }
-            }
         }
     });
 }
