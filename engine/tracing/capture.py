@@ -46,21 +46,20 @@ Loss = Callable[[torch.nn.Module, dict[str, Tensor]], Any]
 class Captured:
     """A graph and what its inputs and outputs are called.
 
-    inputs:    the names of the placeholders, in order: parameters, buffers, batch fields, and last the random key
-    metrics:   the names of the first outputs; the loss is the first
-    gradients: the names of the parameters whose gradients follow
-    buffers:   the names of the buffers whose next values end the outputs
+    Its inputs are, in order, the parameters, the buffers, the batch's fields and the random key; its outputs the metrics,
+    the gradients, the parameters and the buffers as the loss leaves them.
+
+    metrics:   the names of the metrics; the loss is the first
+    gradients: the names of the parameters that have a gradient
     """
 
     graph: torch.fx.GraphModule
-    inputs: tuple[str, ...]
     metrics: tuple[str, ...]
     gradients: tuple[str, ...]
-    buffers: tuple[str, ...]
 
 
 def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> Captured:
-    """The graph of loss(model, batch), its gradients and the model's next buffers.
+    """The graph of loss(model, batch), its gradients, and the model's parameters and buffers as the loss leaves them.
 
     batch: one micro-batch of the shapes and dtypes of every micro-batch; its values are not looked at
     """
@@ -69,7 +68,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
 
     def step(*flat: Tensor) -> list[Tensor]:
         values = iter(flat)
-        leaves = {n: next(values).detach().requires_grad_(p.requires_grad) for n, p in parameters.items()}
+        leaves = {n: next(values).detach().clone().requires_grad_(p.requires_grad) for n, p in parameters.items()}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
         with plain_step(model, {**leaves, **states}, next(values)) as random, UsersLines() as lines:
@@ -78,13 +77,12 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
             lines.follow(metrics["loss"])
             gradients = _gradients(metrics["loss"], leaves)
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
-        return [value.detach().clone() for group in (metrics, gradients, states) for value in group.values()]
+        return [value.detach().clone() for group in (metrics, gradients, leaves, states) for value in group.values()]
 
     key = torch.zeros(3, dtype=torch.int64)
     flat = [*(p.detach() for p in parameters.values()), *buffers.values(), *batch.values(), key]
     graph = without_mutation(graph_of(step, flat), flat)
-    inputs = (*parameters, *buffers, *batch, RANDOM_KEY)
-    return Captured(graph, inputs, seen["metrics"], seen["gradients"], tuple(buffers))
+    return Captured(graph, seen["metrics"], seen["gradients"])
 
 
 @contextmanager
@@ -175,7 +173,6 @@ def _suggestion(error: Exception) -> str:
     return "the loss must run as written on tensors of the batch's shapes"
 
 
-RANDOM_KEY = "random key"
 SUGGESTIONS = {
     "Size-like symbols: u": "a shape must not depend on values: use torch.where or a mask instead of nonzero",
     "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",

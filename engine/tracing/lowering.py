@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,16 +74,17 @@ class Lowering:
             if node.op == "call_function" and node.target not in (*RULES, BITS, operator.getitem):
                 raise _unknown(node)
 
-    def build(self, b: Builder, inputs: Mapping[str, Value], random: Sequence[Value]) -> list[Value]:
-        """The graph's outputs for inputs by name.
+    def build(self, b: Builder, inputs: Iterable[Value], random: Sequence[Value]) -> list[Value]:
+        """The graph's outputs.
 
+        inputs: parameters and buffers, then the batch's fields, in the order of `captured`
         random: the seed, the step and the micro-batch, int64 of rank 0
         """
         made: dict[Node, Any] = {}
-        names = iter(self.captured.inputs)
+        values = iter(inputs)
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
-                made[node] = inputs.get(next(names))
+                made[node] = next(values, None)  # the random key comes last, and is read as `random`
             elif node.op == "get_attr":
                 made[node] = _literal(b, getattr(self.graph, node.target))
             elif node.op == "output":

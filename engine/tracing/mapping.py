@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.outputs import PREFIX
 from engine.program import SCALAR_INT64, Program
 from engine.tracing.builder import Builder, Value
-from engine.tracing.capture import RANDOM_KEY, Captured, graph_of, plain_step, without_mutation
+from engine.tracing.capture import Captured, graph_of, plain_step, without_mutation
 from engine.tracing.errors import TraceError, UsersLines
 from engine.tracing.lowering import DTYPES, Lowering
 from engine.tracing.step import state_array
@@ -36,16 +36,17 @@ def map_program(
         start[name] = array
         return b.input(name, "state", type_of(array))
 
-    held = {n: slot(f"parameter.{n}", state_array(f"parameter.{n}", t)) for n, t in model.named_parameters()}
-    held |= {n: slot(f"buffer.{n}", state_array(f"buffer.{n}", t)) for n, t in model.named_buffers()}
-    kept = [(name, "state", value) for name, value in zip(start, held.values(), strict=True)]
+    tensors = [(f"parameter.{name}", tensor) for name, tensor in model.named_parameters()]
+    tensors += [(f"buffer.{name}", tensor) for name, tensor in model.named_buffers()]
+    held = {name: slot(name, state_array(name, tensor)) for name, tensor in tensors}
+    kept = [(name, "state", value) for name, value in held.items()]
     seen = {n: b.input(n, "batch", TensorType(DTYPES[t.dtype], tuple(t.shape))) for n, t in batch.items()}
     random = [b.input(name, name, SCALAR_INT64) for name in ("step", "seed")][::-1]
     number = b.constant(np.array(0, np.int64))
-    values = lowering.build(b, {**held, **seen}, [*random, number])
+    values = lowering.build(b, [*held.values(), *seen.values()], [*random, number])
     B = next(iter(batch.values())).shape[0]
     made = dict(zip(lowering.captured.metrics, values, strict=False))
-    _require_unchanged(lowering.captured, held, values[len(made) :])
+    _require_unchanged(held, values[len(made) :])
     rows = {name: value for name, value in made.items() if _is_rows(name, value.type, B)}
     if not rows:
         raise TraceError(f"trace: outputs gave only numbers of rank 0, want a tensor of {B} rows")
@@ -62,24 +63,24 @@ def _is_rows(name: str, type_: TensorType, B: int) -> bool:
 
 
 def _captured(model: torch.nn.Module, outputs: Outputs, batch: Mapping[str, Tensor]) -> Captured:
-    """The graph of outputs(model, batch) and of the model's buffers after it."""
+    """The graph of outputs(model, batch), and of the model's parameters and buffers after it."""
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     names: list[str] = []
 
     def step(*flat: Tensor) -> list[Tensor]:
         values = iter(flat)
-        leaves = {name: next(values) for name in parameters}
+        leaves = {name: next(values).clone() for name in parameters}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
         with torch.no_grad(), plain_step(model, {**leaves, **states}, next(values)), UsersLines():
             made = _checked(outputs(model, fields))
         names[:] = made
-        return [value.detach().clone() for value in (*made.values(), *states.values())]
+        return [value.detach().clone() for value in (*made.values(), *leaves.values(), *states.values())]
 
     key = torch.zeros(3, dtype=torch.int64)
     flat = [*(p.detach() for p in parameters.values()), *buffers.values(), *batch.values(), key]
     graph = without_mutation(graph_of(step, flat), flat)
-    return Captured(graph, (*parameters, *buffers, *batch, RANDOM_KEY), tuple(names), (), tuple(buffers))
+    return Captured(graph, tuple(names), ())
 
 
 def _checked(made: Any) -> dict[str, Tensor]:
@@ -88,9 +89,7 @@ def _checked(made: Any) -> dict[str, Tensor]:
     return {str(name): value for name, value in made.items()}
 
 
-def _require_unchanged(captured: Captured, held: Mapping[str, Value], after: list[Value]) -> None:
-    for name, value in zip(captured.buffers, after, strict=True):
-        if value.number != held[name].number:
-            raise TraceError(
-                f"trace: outputs changes the buffer {name}, want a model that stays as it is: model.eval()"
-            )
+def _require_unchanged(held: Mapping[str, Value], after: list[Value]) -> None:
+    for (name, before), value in zip(held.items(), after, strict=True):
+        if value.number != before.number:
+            raise TraceError(f"trace: outputs changes {name}, want a model that stays as it is: model.eval()")

@@ -51,7 +51,7 @@ class Step:
         numbers = self._numbers(groups)
         batch = self._batch()
         random = [self.builder.input(name, name, SCALAR_INT64) for name in ("step", "seed")][::-1]
-        gradients = self._micro_batches(parameters, buffers, batch, random)
+        parameters, gradients = self._micro_batches(parameters, buffers, batch, random)
         trained = [name for _, _, members in groups for name in members if name in gradients]
         gradients = self._clipped({name: gradients[name] for name in trained})
         for (rule, options, members), group in zip(groups, numbers, strict=True):
@@ -97,22 +97,30 @@ class Step:
             n: self.builder.input(n, "batch", TensorType(DTYPES[t.dtype], tuple(t.shape))) for n, t in fields.items()
         }
 
-    def _micro_batches(self, parameters: Values, buffers: Values, batch: Values, random: Sequence[Value]) -> Values:
-        """The gradients; the loss and the other metrics become outputs, the last buffers the next state."""
+    def _micro_batches(
+        self, parameters: Values, buffers: Values, batch: Values, random: Sequence[Value]
+    ) -> tuple[Values, Values]:
+        """The parameters as the losses leave them, and the gradients.
+
+        The loss and the other metrics become outputs, what the last loss leaves of the model the next state.
+        """
         b, count, captured = self.builder, self.job.micro_batches, self.lowering.captured
         rows = self.job.batch_size // count
-        means: list[list[Value]] = []
+        means, held = list[list[Value]](), [*parameters.values(), *buffers.values()]
         for i in range(count):
             part = {name: b.slice(value, 0, i * rows, (i + 1) * rows) for name, value in batch.items()}
             number = b.constant(np.array(i, np.int64))
-            values = self.lowering.build(b, {**parameters, **buffers, **part}, [*random, number])
-            kept = len(values) - len(captured.buffers)
-            buffers = dict(zip(captured.buffers, values[kept:], strict=True))
+            values = self.lowering.build(b, [*held, *part.values()], [*random, number])
+            kept = len(values) - len(held)
+            held = values[kept:]
             means.append(values[:kept])
         averages = [_tree(list(column)) / float(count) for column in zip(*means, strict=True)]
+        parameters = dict(zip(parameters, held, strict=False))
+        buffers = dict(zip(buffers, held[len(parameters) :], strict=True))
+        self.next |= {f"parameter.{name}": value for name, value in parameters.items()}
         self.next |= {f"buffer.{name}": value for name, value in buffers.items()}
         self.metrics |= dict(zip(captured.metrics, averages, strict=False))
-        return dict(zip(captured.gradients, averages[len(captured.metrics) :], strict=True))
+        return parameters, dict(zip(captured.gradients, averages[len(captured.metrics) :], strict=True))
 
     def _clipped(self, gradients: Values) -> Values:
         b, job = self.builder, self.job

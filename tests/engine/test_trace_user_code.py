@@ -1,0 +1,70 @@
+"""What models do that were not written for a tracer: the program follows plain torch, or is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.plain_torch import job_of, require_equal
+from engine.trace import TraceError, trace
+
+RNG = np.random.default_rng(5)
+DATA = {"x": RNG.standard_normal((12, 4)).astype(np.float32), "y": RNG.standard_normal((12, 4)).astype(np.float32)}
+
+
+def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    return F.mse_loss(model(batch["x"]), batch["y"])
+
+
+class SameNames(nn.Module):
+    """A parameter and a buffer that are called as the batch's fields are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.linspace(-1, 1, 4))
+        self.register_buffer("y", torch.linspace(1, 2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.x + self.y
+
+
+def test_a_parameter_may_be_called_as_a_field_is() -> None:
+    require_equal(job_of(SameNames(), loss, DATA))
+
+
+class TargetNetwork(nn.Module):
+    """A slow copy of the trained weights, as momentum encoders and Q-learning keep one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fast, self.slow = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.slow.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            for slow, fast in zip(self.slow.parameters(), self.fast.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+        return self.fast(x) + self.slow(x)
+
+
+class BoundedWeights(nn.Module):
+    """A loss that bounds the trained weights themselves, as Wasserstein critics do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer.weight.data.clamp_(-0.2, 0.2)
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+@pytest.mark.parametrize("model", [TargetNetwork, BoundedWeights])
+def test_parameters_that_the_loss_itself_changes(model: type[nn.Module], micro_batches: int) -> None:
+    require_equal(job_of(model(), loss, DATA, micro_batches=micro_batches))
