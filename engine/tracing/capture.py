@@ -19,6 +19,7 @@ from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.stateless import _reparametrize_module
 
+from engine.tracing.captured_tensors import require_constants
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
@@ -139,7 +140,9 @@ def graph_of(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModu
     """What a function of tensors does, on tensors without values; a TraceError that names the user's line."""
     try:
         with preserve_node_meta():
-            return make_fx(step, tracing_mode="fake")(*flat)
+            graph = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
+        require_constants(graph)
+        return graph
     except Exception as error:
         raise _refusal(error) from error
 
@@ -152,7 +155,8 @@ def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.f
 
     with torch.no_grad(), preserve_node_meta():
         functional = torch.func.functionalize(run, remove="mutations")
-        pure = make_fx(functional, decomposition_table=table(), tracing_mode="fake")(*flat)
+        options = {"decomposition_table": table(), "tracing_mode": "fake", "_allow_non_fake_inputs": True}
+        pure = make_fx(functional, **options)(*flat)
     pure.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target in FAULTING)
     return pure
 
@@ -176,7 +180,6 @@ def _suggestion(error: Exception) -> str:
 SUGGESTIONS = {
     "Size-like symbols: u": "a shape must not depend on values: use torch.where or a mask instead of nonzero",
     "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",
-    "convert all Tensors to FakeTensors": "register the tensor with register_buffer, or pass it in the batch",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
     ".numpy()": "stay in torch, or prepare the array in `data`",
     "shape": "check the shapes of the batch against the model",

@@ -92,4 +92,5 @@ def _checked(made: Any) -> dict[str, Tensor]:
 def _require_unchanged(held: Mapping[str, Value], after: list[Value]) -> None:
     for (name, before), value in zip(held.items(), after, strict=True):
         if value.number != before.number:
-            raise TraceError(f"trace: outputs changes {name}, want a model that stays as it is: model.eval()")
+            kind, _, path = name.partition(".")
+            raise TraceError(f"trace: outputs changes the {kind} {path}, want a model that stays as it is: model.eval()")

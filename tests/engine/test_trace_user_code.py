@@ -68,3 +68,41 @@ class BoundedWeights(nn.Module):
 @pytest.mark.parametrize("model", [TargetNetwork, BoundedWeights])
 def test_parameters_that_the_loss_itself_changes(model: type[nn.Module], micro_batches: int) -> None:
     require_equal(job_of(model(), loss, DATA, micro_batches=micro_batches))
+
+
+EDGES = torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 0, 2]])
+
+
+class Graph(nn.Module):
+    """Edges and coordinates are plain tensors of the module and of the file."""
+
+    def __init__(self, size: int = 4) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(0.5, 1, 4))
+        self.coordinates = torch.linspace(0, 1, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sources, targets = EDGES
+        return torch.zeros_like(x).index_add(1, targets, (x * self.scale)[:, sources]) + self.coordinates[-4:]
+
+
+def test_plain_tensors_are_constants() -> None:
+    require_equal(job_of(Graph(), loss, DATA))
+
+
+class Counting(Graph):
+    def forward(self, x: Tensor) -> Tensor:
+        self.coordinates.view(2, 2)[0].add_(1)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Counting(), "aten.add_.Tensor changes a tensor that is no part of the model"),
+        (Graph(2**20 + 1), "a tensor of 1048577 elements is no part of the model, want at most 1048576"),
+    ],
+)
+def test_refuses_a_plain_tensor_that_is_no_constant(model: nn.Module, message: str) -> None:
+    with pytest.raises(TraceError, match=rf"test_trace_user_code.py:\d+: {message}.*register_buffer"):
+        trace(job_of(model, loss, DATA))

@@ -1,0 +1,48 @@
+"""Tensors that a loss reads from outside its model and batch: they become constants of the program, which nothing changes."""
+
+from __future__ import annotations
+
+import torch
+from torch.fx import GraphModule, Node
+
+from engine.tracing.errors import TraceError, place
+
+LITERAL = torch.ops.aten.lift_fresh.default  # torch.tensor([...]) gives a new tensor at every call
+LARGEST = 1 << 20  # elements; a constant is part of the program, which everybody reads
+
+
+def require_constants(graph: GraphModule) -> None:
+    """Refuses a captured tensor that the loss changes or that is too large for a program."""
+    roots: dict[Node, Node] = {}
+    for node in graph.graph.nodes:
+        if node.op == "get_attr":
+            _require_small(node, getattr(graph, node.target))
+            roots[node] = node
+        elif node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
+            _follow(node, roots)
+
+
+def _require_small(node: Node, tensor: torch.Tensor) -> None:
+    if tensor.numel() > LARGEST:
+        raise TraceError(
+            f"trace: {_user(node)}: a tensor of {tensor.numel()} elements is no part of the model, want at most {LARGEST};"
+            " register it with register_buffer, or pass it in the batch"
+        )
+
+
+def _follow(node: Node, roots: dict[Node, Node]) -> None:
+    """Notes whether the node is a view of a captured tensor; refuses a write to one."""
+    for value, argument in zip(node.args, node.target._schema.arguments, strict=False):
+        if not isinstance(value, Node) or value not in roots or argument.alias_info is None:
+            continue
+        if argument.alias_info.is_write:
+            raise TraceError(
+                f"trace: {place(node.stack_trace)}: {node.target} changes a tensor that is no part of the model, and would"
+                " be lost between steps; register the tensor with register_buffer"
+            )
+        if node.target is not LITERAL:
+            roots[node] = roots[value]
+
+
+def _user(node: Node) -> str:
+    return place(next(iter(node.users)).stack_trace) if node.users else place(None)
