@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.traceback import preserve_node_meta
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.stateless import _reparametrize_module
 
 from engine.tracing.captured_tensors import require_constants
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
+from engine.tracing.plain_layers import plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.statistics import VisibleStatistics
 
@@ -91,26 +91,8 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     """The model holds the given parameters and buffers, draws the program's numbers, and runs in plain operators."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
-    with (
-        held,
-        _without_fused_layers(),
-        sdpa_kernel(SDPBackend.MATH),
-        recomputation_sees_the_same(mode),
-        VisibleStatistics(),
-        mode,
-    ):
+    with held, plain_layers(), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
         yield mode
-
-
-@contextmanager
-def _without_fused_layers() -> Iterator[None]:
-    """An LSTM runs as products and sigmoids, not as one operator of a library."""
-    before = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(before)
 
 
 def _metrics(result: Any) -> dict[str, Tensor]:

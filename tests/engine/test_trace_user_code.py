@@ -106,3 +106,27 @@ class Counting(Graph):
 def test_refuses_a_plain_tensor_that_is_no_constant(model: nn.Module, message: str) -> None:
     with pytest.raises(TraceError, match=rf"test_trace_user_code.py:\d+: {message}.*register_buffer"):
         trace(job_of(model, loss, DATA))
+
+
+class Encoder(nn.Module):
+    """torch's own transformer layers, with a causal mask and padding made in the forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.1, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        causal = nn.Transformer.generate_square_subsequent_mask(3)
+        padding = torch.zeros(len(x), 3).masked_fill(x[:, :3] < -2, float("-inf"))
+        return self.layers(torch.stack([x, 2 * x, -x], 1), mask=causal, src_key_padding_mask=padding).mean(1)
+
+
+def test_transformer_layers_with_masks() -> None:
+    require_equal(job_of(Encoder(), loss, DATA))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+def test_a_compiled_model_runs_as_written() -> None:
+    require_equal(job_of(torch.compile(Encoder(), backend="eager"), loss, DATA))
