@@ -14,15 +14,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.complex_tensor import WrapComplexMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.traceback import preserve_node_meta
 from torch.nn.utils.stateless import _reparametrize_module
 
 from engine.tracing.captured_tensors import require_constants
+from engine.tracing.complex_pairs import remove_complex_views
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.plain_layers import plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
+from engine.tracing.rewritten import rewritten
 from engine.tracing.statistics import VisibleStatistics
 
 aten = torch.ops.aten
@@ -91,7 +94,15 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     """The model holds the given parameters and buffers, draws the program's numbers, and runs in plain operators."""
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
-    with held, plain_layers(), recomputation_sees_the_same(mode), VisibleStatistics(), mode:
+    with (
+        held,
+        plain_layers(),
+        rewritten(),
+        recomputation_sees_the_same(mode),
+        VisibleStatistics(),
+        WrapComplexMode(),
+        mode,
+    ):
         yield mode
 
 
@@ -124,6 +135,7 @@ def graph_of(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModu
         with preserve_node_meta():
             graph = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
         require_constants(graph)
+        remove_complex_views(graph)
         return graph
     except Exception as error:
         raise _refusal(error) from error

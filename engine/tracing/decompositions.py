@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch._decomp import get_decompositions
 
+from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
+
 aten = torch.ops.aten
 DECOMPOSED: tuple[Any, ...] = tuple(
     getattr(getattr(aten, packet), overload)
@@ -46,4 +48,4 @@ DECOMPOSED: tuple[Any, ...] = tuple(
 
 def table() -> Mapping[Any, Callable[..., Any]]:
     """Operator -> its decomposition."""
-    return get_decompositions(list(DECOMPOSED))
+    return {**get_decompositions(list(DECOMPOSED)), **OWN}

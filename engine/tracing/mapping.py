@@ -93,4 +93,6 @@ def _require_unchanged(held: Mapping[str, Value], after: list[Value]) -> None:
     for (name, before), value in zip(held.items(), after, strict=True):
         if value.number != before.number:
             kind, _, path = name.partition(".")
-            raise TraceError(f"trace: outputs changes the {kind} {path}, want a model that stays as it is: model.eval()")
+            raise TraceError(
+                f"trace: outputs changes the {kind} {path}, want a model that stays as it is: model.eval()"
+            )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.lowering import FAMILIES
 from engine.tracing.optimizer_options import RULES as OPTIMIZERS
+from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.randomness import RULES as RANDOM
+from engine.tracing.rewritten import REWRITTEN
 from engine.tracing.statistics import BATCH_NORMS
 from engine.tracing.widths import RULES as WIDTHS
 
@@ -45,18 +48,28 @@ def text() -> str:
     for family in FAMILIES:
         parts.append(_section(TITLES[family.__name__.split(".")[-1]], family.RULES))
     parts.append(_section("Written as others by torch itself", DECOMPOSED))
+    parts.append(_section("Written as others here", OWN))
+    parts.append(_section("Functions of torch rewritten before their gradient is taken", _functions()))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))
     return "\n".join(parts)
 
 
+def _functions() -> list[str]:
+    homes = {torch: "torch", ComplexTensor: "torch.Tensor"}
+    return [f"{homes.get(owner, 'torch.nn.functional')}.{name}" for owner, name, _ in REWRITTEN]
+
+
 def _section(title: str, operators: object) -> str:
-    names = sorted(str(operator).removeprefix("aten.") for operator in operators)  # type: ignore[attr-defined]
+    names = sorted(str(operator) for operator in operators)  # type: ignore[attr-defined]
     packets: dict[str, list[str]] = {}
     for name in names:
-        packet, _, overload = name.partition(".")
+        packet, _, overload = name.removeprefix("aten.").partition(".") if name.startswith("aten.") else (name, "", "")
         packets.setdefault(packet, []).append(overload)
-    lines = [f"`{packet}` ({', '.join(overloads)})" for packet, overloads in packets.items()]
+    lines = [
+        f"`{packet}`" + (f" ({', '.join(overloads)})" if any(overloads) else "")
+        for packet, overloads in packets.items()
+    ]
     return f"## {title}\n\n" + ",\n".join(lines) + "\n"
 
 

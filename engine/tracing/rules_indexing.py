@@ -218,6 +218,11 @@ def _median(b: Builder, out: Any, x: Value, axis: int, keep: bool = False) -> tu
     return _kth_value(b, out, x, (x.shape[axis] + 1) // 2, axis, keep)
 
 
+def _median_of_all(b: Builder, out: TensorType, x: Value) -> Value:
+    count = prod(x.shape)
+    return _kth_value(b, (out, out), b.reshape(x, (count,)), (count + 1) // 2)[0]
+
+
 def _scatter_reduce(
     b: Builder, out: TensorType, x: Value, axis: int, index: Value, source: Value, how: str, **options: Any
 ) -> Value:
@@ -240,6 +245,7 @@ RULES: dict[Any, Rule] = {
     aten.index_add.default: _index_add,
     aten.scatter_reduce.two: _scatter_reduce,
     aten.kthvalue.default: _kth_value,
+    aten.median.default: _median_of_all,
     aten.median.dim: _median,
     aten.topk.default: _topk,
     aten.sort.default: _sort,

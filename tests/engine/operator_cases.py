@@ -101,9 +101,18 @@ REDUCTIONS: dict[str, Function] = {
     "trace": lambda x: x[:, :4].trace() * x,
     "distance": lambda x: torch.dist(x, x * 2) * x,
     "of pairs": lambda x: F.pairwise_distance(x, x * 2),
+    "of all pairs": lambda x: sum(torch.cdist(x, x.flip(0) * 1.5, p) for p in (0.0, 1.0, 2.0, 3.0, float("inf"))),
+    "of all pairs, one equal": lambda x: torch.cdist(x, torch.cat([x[:1], x[1:] * 2]).detach()),
+    "of many pairs": lambda x: torch.cdist(x.repeat(8, 1) * torch.linspace(0.5, 2, 32)[:, None], x * 3),
+    "running extremes": lambda x: torch.cummax(x.sin() * 3, 1).values + torch.cummin(x.sin() * 3, 0).values,
+    "running extremes' places": lambda x: (
+        x + torch.cummax(x.detach().round(), 1).indices + torch.cummin(x.detach().round(), 0).indices
+    ),
+    "median": lambda x: x * x.median() + x[:3, :3].median(),
 }
 PRODUCTS: dict[str, Function] = {
     "vectors": lambda x: torch.addmv(x[:, 0], x, x[0], beta=0.5)[:, None] + torch.addr(x, x[:, 0], x[0]),
+    "inner": lambda x: torch.vdot(x[0], x[1]) * x,
     "cross": lambda x: torch.linalg.cross(x[:, :3], x[:, 3:]),
     "addbmm": lambda x: torch.addbmm(x[:2, :2], x.view(2, 2, 6), x.view(2, 6, 2), beta=0.5, alpha=2),
     "bilinear layer": lambda x: F.bilinear(x, x * 2, torch.outer(x[0], x.flatten()[:18]).view(3, 6, 6)),
@@ -169,6 +178,10 @@ POOLED: dict[str, Function] = {
         F.adaptive_avg_pool1d(sequence(x), 3).sum() * F.adaptive_avg_pool3d(volume(x), (3, 2, 5))
     ),
     "adaptive max": lambda x: F.adaptive_max_pool2d(image(x), 4) + F.adaptive_max_pool1d(sequence(x), 4)[..., None],
+    "max of three axes": lambda x: (
+        F.max_pool3d(volume(x), (2, 2, 3), 1, (1, 1, 0)).sum() * F.max_pool3d(volume(x).round(), 2)
+    ),
+    "max of three axes, partial": lambda x: F.max_pool3d(volume(x)[0], 3, 2, 1, (1, 1, 2), ceil_mode=True),
     "local response": lambda x: F.local_response_norm(image(x), 3),
 }
 LOSSES: dict[str, Function] = {
@@ -187,6 +200,75 @@ LOSSES: dict[str, Function] = {
     "multilabel": lambda x: F.multilabel_soft_margin_loss(x, (x.detach() > 0).float()),
     "hinge": lambda x: F.hinge_embedding_loss(x, x.detach().sign()),
 }
+
+
+def sampled(**options: bool | str) -> Function:
+    def run(x: Tensor) -> Tensor:
+        grid = torch.stack([x[:3], x[1:] * 1.3], -1).expand(2, 3, 6, 2) * torch.tensor([0.9, 1.1]).view(2, 1, 1, 1)
+        return F.grid_sample(image(x), grid if options["mode"] == "bilinear" else grid.detach(), **options)
+
+    return run
+
+
+def pairs(x: Tensor) -> Tensor:
+    return torch.view_as_complex(x.view(3, 4, 2))
+
+
+def turns() -> Tensor:
+    return torch.polar(torch.ones(3, 4), torch.arange(12.0).view(3, 4))
+
+
+COMPLEX: dict[str, Function] = {
+    name: partial(lambda function, x: torch.view_as_real(function(pairs(x), turns())), function)
+    for name, function in {
+        "complex products": lambda x, y: x * y + x * x * 0.3 + (x * 2).conj() * x,
+        "complex sums": lambda x, y: (x + y - 2.5) / (y + 3) + 1 / (x + 3) + x.sum(0) + x.mean(1, keepdim=True) + x**2,
+        "complex views": lambda x, y: torch.cat([x.view(4, 3).T, y * x]) + torch.stack([x, y], 1).flatten(0, 1)[:, :1],
+        "complex matrices": lambda x, y: x @ y.mT + torch.einsum("ij,kj->ik", x, y),
+        "complex exponential": lambda x, y: (x * 1j).exp(),
+        "made of parts": lambda x, y: torch.complex(x.real, x.abs()) * y,
+    }.items()
+} | {"parts": lambda x: pairs(x).real * torch.imag(pairs(x)) + pairs(x).imag * torch.real(turns()) + x.sum().real}
+REWRITTEN: dict[str, Function] = {
+    **{
+        f"sampled: {mode}, {padding}{', corners' * corners}": sampled(
+            mode=mode, padding_mode=padding, align_corners=corners
+        )
+        for mode in ("bilinear", "nearest")
+        for padding in ("zeros", "border", "reflection")
+        for corners in (False, True)
+    },
+    "uneven max": lambda x: (
+        F.adaptive_max_pool2d(image(x), (3, 5)) * F.adaptive_max_pool2d(image(x), (None, 5))[:, :, :3]
+    ),
+    "uneven max, places": lambda x: x.sum() * F.adaptive_max_pool2d(image(x), 3, return_indices=True)[1],
+    "bags": lambda x: sum(F.embedding_bag(tensor([[0, 1, 1], [3, 2, 0]]), x, mode=m) for m in ("sum", "mean", "max")),
+    "bags, padded": lambda x: F.embedding_bag(tensor([[0, 1, 1], [3, 2, 0]]), x, padding_idx=1),
+    "bags, weighed": lambda x: F.embedding_bag(
+        tensor([[0, 1, 1], [3, 2, 0]]), x, mode="sum", per_sample_weights=x[:2, :3]
+    ),
+    "Gaussian": lambda x: (
+        F.gaussian_nll_loss(x, x.detach() * 2, positive(x), full=True)
+        + F.gaussian_nll_loss(x, x.detach() * 2, x[:, 0].square(), eps=0.3, reduction="sum")
+        + F.gaussian_nll_loss(x, x.detach() * 2, 0.5, reduction="none")
+    ),
+    "CTC": lambda x: F.ctc_loss(
+        image(x).view(16, 4, 4).log_softmax(2),
+        tensor([[1, 2, 2], [3, 1, 1], [1, 1, 1], [2, 0, 0]]),
+        tensor([16, 9, 5, 4]),
+        tensor([3, 2, 3, 0]),
+        reduction="none",
+    ),
+    "CTC, mean": lambda x: (
+        F.ctc_loss(image(x).view(16, 4, 4).log_softmax(2), tensor([[3, 2]]).expand(4, 2), (16,) * 4, (2,) * 4, blank=1)
+        + F.ctc_loss(x.log_softmax(1), tensor([3, 3, 3]), (4,), (3,), zero_infinity=True)
+        + F.ctc_loss(x.log_softmax(1), tensor([3, 3]), (4,), (2,), reduction="sum")
+    ),
+}
+WEIGHTS: dict[str, Function] = {
+    "weight norm": lambda x: torch._weight_norm(x.view(4, 3, 2), positive(x[:, :1, None])),
+    "weight norm of columns": lambda x: torch._weight_norm(x, positive(x[:1]), 1),
+}
 RANDOM: dict[str, Function] = {
     "normal of tensors": lambda x: (
         x + torch.normal(x.detach(), 1.0) + torch.normal(0.0, positive(x.detach())) + torch.normal(0.0, 1.0, (4, 6))
@@ -195,5 +277,21 @@ RANDOM: dict[str, Function] = {
     "exponential": lambda x: x + torch.empty_like(x).exponential_(2.0),
     "channels dropped": lambda x: F.dropout2d(image(x), 0.5) + F.feature_alpha_dropout(image(x), 0.3),
 }
-GROUPS = (*(MODULES, ACTIVATIONS, FUNCTIONS, REDUCTIONS, PRODUCTS, REARRANGED, RESAMPLED, POOLED, LOSSES, RANDOM),)
+GROUPS = (
+    *(
+        MODULES,
+        ACTIVATIONS,
+        FUNCTIONS,
+        REDUCTIONS,
+        PRODUCTS,
+        REARRANGED,
+        RESAMPLED,
+        POOLED,
+        LOSSES,
+        WEIGHTS,
+        COMPLEX,
+        REWRITTEN,
+        RANDOM,
+    ),
+)
 MORE: dict[str, Function] = {f"more: {name}": function for group in GROUPS for name, function in group.items()}

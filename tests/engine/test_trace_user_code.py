@@ -130,3 +130,29 @@ def test_transformer_layers_with_masks() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 def test_a_compiled_model_runs_as_written() -> None:
     require_equal(job_of(torch.compile(Encoder(), backend="eager"), loss, DATA))
+
+
+class Rotary(nn.Module):
+    """Positions as rotations, written with complex numbers; the frequencies are a plain tensor or made in the pass."""
+
+    def __init__(self, is_made_in_pass: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.q = nn.Linear(2, 4)
+        self.frequencies = None if is_made_in_pass else self.made()
+
+    @staticmethod
+    def made() -> Tensor:
+        angles = torch.outer(torch.arange(2.0), torch.tensor([1.0, 0.01]))
+        return torch.polar(torch.ones_like(angles), angles)
+
+    def forward(self, x: Tensor) -> Tensor:
+        frequencies = self.made() if self.frequencies is None else self.frequencies
+        q = torch.view_as_complex(self.q(x.view(-1, 2, 2)).float().reshape(-1, 2, 2, 2))
+        turned = torch.view_as_real(q * frequencies.view(1, 2, 2)).flatten(2)
+        return turned.sum(1) + (q * q.conj()).real.sum((1, 2))[:, None] + q.abs().sum((1, 2))[:, None]
+
+
+@pytest.mark.parametrize("is_made_in_pass", [False, True])
+def test_complex_numbers(is_made_in_pass: bool) -> None:
+    require_equal(job_of(Rotary(is_made_in_pass), loss, DATA))

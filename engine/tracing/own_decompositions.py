@@ -1,0 +1,123 @@
+"""ATen's operators that are written as others here: torch has no decomposition of them, or none of their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+aten = torch.ops.aten
+Running = tuple[Tensor, Tensor]
+
+
+def _vdot(x: Tensor, y: Tensor) -> Tensor:
+    return torch.dot(x, y)
+
+
+def _euclidean_dist(x: Tensor, y: Tensor) -> Tensor:
+    """x [..., P, M], y [..., R, M] -> [..., P, R], through a product as torch does."""
+    squares = x.square().sum(-1, keepdim=True) + y.square().sum(-1).unsqueeze(-2)
+    return (squares - 2 * x @ y.mT).clamp_min(0).sqrt()
+
+
+def _cdist(x: Tensor, y: Tensor, p: float, mode: int | None) -> Tensor:
+    """x [..., P, M], y [..., R, M] -> [..., P, R], from the differences of all pairs."""
+    return torch.linalg.vector_norm(x.unsqueeze(-2) - y.unsqueeze(-3), p, dim=-1)
+
+
+def _cdist_backward(grad: Tensor, x: Tensor, y: Tensor, p: float, cdist: Tensor) -> Tensor:
+    """The gradient of x; none where a distance is 0."""
+    difference, norm = x.unsqueeze(-2) - y.unsqueeze(-3), cdist.unsqueeze(-1)
+    if p == 0:
+        return torch.zeros_like(x)
+    if p == 1:
+        slope = difference.sign()
+    elif p == inf:
+        slope = difference.sign() * (difference.abs() == norm)
+    else:
+        ratio = difference.abs() / norm
+        slope = difference.sign() * (ratio if p == 2 else torch.where(difference == 0, 0.0, ratio.pow(p - 1)))
+    return (grad.unsqueeze(-1) * torch.where(norm == 0, 0.0, slope)).sum(-2)
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
+    norm = torch.linalg.vector_norm(v, 2, dim=_others(v, dim), keepdim=True)
+    return v * (g / norm), norm
+
+
+def _weight_norm_backward(grad: Tensor, v: Tensor, g: Tensor, norm: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    along = (grad * v).sum(_others(v, dim), keepdim=True)
+    return (g / norm) * (grad - v * (along / norm.square())), along / norm
+
+
+def _others(x: Tensor, dim: int) -> list[int]:
+    return [axis for axis in range(x.dim()) if axis != dim]
+
+
+def _running(is_later: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, int], Running]:
+    """The running extreme of an axis and its place, the last of equals, in log2 of the length steps."""
+
+    def rule(x: Tensor, dim: int) -> Running:
+        best = x.movedim(dim, -1)
+        place = torch.arange(best.shape[-1]).expand_as(best)
+        step = 1
+        while step < best.shape[-1]:
+            kept, earlier = best[..., step:], best[..., :-step]
+            wins = ~(is_later(kept, earlier) | kept.isnan()) | (earlier.isnan() & ~kept.isnan())
+            best = torch.cat([best[..., :step], torch.where(wins, earlier, kept)], -1)
+            place = torch.cat([place[..., :step], torch.where(wins, place[..., :-step], place[..., step:])], -1)
+            step *= 2
+        return best.movedim(-1, dim), place.movedim(-1, dim)
+
+    return rule
+
+
+def _max_pool3d(
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """x [..., C, D, H, W]: windows of H and W, then of D among their maxima; of equals the first, as one window's."""
+    k, p, d = (_three(value) for value in (kernel, padding, dilation))
+    s = _three(stride) if len(stride) else k
+    D, H, W = x.shape[-3:]
+    planes, inside = F.max_pool2d(x.reshape(1, -1, H, W), k[1:], s[1:], p[1:], d[1:], ceil_mode, return_indices=True)
+    rows, cols = planes.shape[-2:]
+    columns = planes.reshape(1, -1, D, rows * cols)
+    values, where = F.max_pool2d(columns, (k[0], 1), (s[0], 1), (p[0], 0), (d[0], 1), ceil_mode, return_indices=True)
+    plane = where.div(rows * cols, rounding_mode="floor")
+    index = plane * (H * W) + inside.reshape(1, -1, D, rows * cols).gather(2, plane)
+    shape = (*x.shape[:-3], values.shape[2], rows, cols)
+    return values.reshape(shape), index.reshape(shape)
+
+
+def _max_pool3d_backward(grad: Tensor, x: Tensor, *options: Any) -> Tensor:
+    """The last option is the index of every maximum in its volume."""
+    size = prod(x.shape[-3:])
+    grad, index = grad.reshape(-1, prod(grad.shape[-3:])), options[-1].reshape(-1, prod(grad.shape[-3:]))
+    return torch.zeros(len(grad), size).scatter_add(1, index, grad).reshape(x.shape)
+
+
+def _three(value: Sequence[int]) -> tuple[int, ...]:
+    return tuple(value) * 3 if len(value) == 1 else tuple(value)
+
+
+DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+    aten.vdot.default: _vdot,
+    aten._euclidean_dist.default: _euclidean_dist,
+    aten._cdist_forward.default: _cdist,
+    aten._cdist_backward.default: _cdist_backward,
+    aten._weight_norm_interface.default: _weight_norm,
+    aten._weight_norm_interface_backward.default: _weight_norm_backward,
+    aten.cummax.default: _running(torch.ge),
+    aten.cummin.default: _running(torch.le),
+    aten.max_pool3d_with_indices.default: _max_pool3d,
+    aten.max_pool3d_with_indices_backward.default: _max_pool3d_backward,
+}

@@ -1,0 +1,122 @@
+"""torch's functions that are traced as others, written here with the same arguments: their gradient follows from torch's own.
+
+A use that a rewriting does not cover reaches torch's function, and is refused with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from math import log, pi
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._subclasses.complex_tensor import ComplexTensor
+
+from engine.tracing.ctc import ctc_loss
+from engine.tracing.grid_sample import grid_sampler
+
+Torch = Callable[..., Any]
+
+
+@contextmanager
+def rewritten() -> Iterator[None]:
+    """The functions of REWRITTEN are ours."""
+    with ExitStack() as stack:
+        for owner, name, ours in REWRITTEN:
+            new = ours if isinstance(ours, property) else partial(ours, getattr(owner, name))
+            stack.enter_context(patch.object(owner, name, new))
+        yield
+
+
+def _embedding_bag(
+    torchs: Torch,
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Bags of equal size: input [B, N] -> [B, E]."""
+    if input.dim() != 2 or max_norm is not None or scale_grad_by_freq or (mode == "max" and padding_idx is not None):
+        options = (offsets, max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights)
+        return torchs(input, weight, *options, include_last_offset, padding_idx)
+    rows = F.embedding(input, weight)
+    if mode == "max":
+        return rows.max(1).values
+    counted = torch.ones(input.shape) if padding_idx is None else (input != padding_idx).float()
+    if mode == "sum":
+        return (rows * (counted * (1.0 if per_sample_weights is None else per_sample_weights)).unsqueeze(-1)).sum(1)
+    return (rows * counted.unsqueeze(-1)).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
+
+
+def _adaptive_max_pool2d(torchs: Torch, input: Tensor, output_size: int | Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Windows that differ in size are pooled one by one."""
+    (H, W), (rows, cols) = input.shape[-2:], (output_size,) * 2 if isinstance(output_size, int) else output_size
+    if H % rows == 0 and W % cols == 0:
+        return torchs(input, output_size)  # type: ignore[no-any-return]
+    found = [
+        _max_of(input, H * i // rows, -(-H * (i + 1) // rows), W * j // cols, -(-W * (j + 1) // cols))
+        for i in range(rows)
+        for j in range(cols)
+    ]
+    values, places = (torch.stack(parts, -1).unflatten(-1, (rows, cols)) for parts in zip(*found, strict=True))
+    return values, places
+
+
+def _max_of(input: Tensor, top: int, bottom: int, left: int, right: int) -> tuple[Tensor, Tensor]:
+    """The maximum of a window, and its place in the plane."""
+    value, place = input[..., top:bottom, left:right].flatten(-2).max(-1)
+    row = place.div(right - left, rounding_mode="floor")
+    return value, (row + top) * input.shape[-1] + (place - row * (right - left)) + left
+
+
+def _gaussian_nll_loss(
+    torchs: Torch,
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """torch's own, but for its look at the sign of every variance."""
+    var = torch.full_like(input, var) if isinstance(var, float) else var.clone()
+    var = var.unsqueeze(-1) if var.shape == input.shape[:-1] else var
+    with torch.no_grad():
+        var.clamp_(min=eps)
+    loss = 0.5 * (var.log() + (input - target).square() / var) + (0.5 * log(2 * pi) if full else 0.0)
+    return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
+
+
+def _polar(torchs: Torch, abs: Tensor, angle: Tensor) -> Tensor:
+    return torch.complex(abs * angle.cos(), abs * angle.sin())
+
+
+def _part(number: int) -> Callable[[Tensor], Tensor]:
+    """The real or imaginary part with its gradient, which a ComplexTensor's own has not."""
+    return lambda x: torch.view_as_real(x)[..., number] if x.is_complex() or number else x
+
+
+REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
+    (F, "embedding_bag", _embedding_bag),
+    (F, "gaussian_nll_loss", _gaussian_nll_loss),
+    (torch._C._nn, "adaptive_max_pool2d", _adaptive_max_pool2d),
+    (torch, "ctc_loss", ctc_loss),
+    (torch, "polar", _polar),
+    (torch, "real", lambda torchs, x: _part(0)(x)),
+    (torch, "imag", lambda torchs, x: _part(1)(x)),
+    (ComplexTensor, "real", property(_part(0))),
+    (ComplexTensor, "imag", property(_part(1))),
+    (torch, "grid_sampler", grid_sampler),
+)
