@@ -50,8 +50,8 @@ Loss = Callable[[torch.nn.Module, dict[str, Tensor]], Any]
 class Captured:
     """A graph and what its inputs and outputs are called.
 
-    Its inputs are, in order, the parameters, the buffers, the batch's fields and the random key; its outputs the metrics,
-    the gradients, the parameters and the buffers as the loss leaves them.
+    Its inputs are, in order, the parameters, the buffers, the batch's fields and the random key; its outputs the
+    metrics, the gradients, and the parameters and buffers as the loss leaves them.
 
     metrics:   the names of the metrics; the loss is the first
     gradients: the names of the parameters that have a gradient
@@ -149,8 +149,7 @@ def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.f
 
     with torch.no_grad(), preserve_node_meta():
         functional = torch.func.functionalize(run, remove="mutations")
-        options = {"decomposition_table": table(), "tracing_mode": "fake", "_allow_non_fake_inputs": True}
-        pure = make_fx(functional, **options)(*flat)
+        pure = make_fx(functional, table(), "fake", _allow_non_fake_inputs=True)(*flat)
     pure.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target in FAULTING)
     return pure
 

@@ -1,4 +1,4 @@
-"""Tensors that a loss reads from outside its model and batch: they become constants of the program, which nothing changes."""
+"""Tensors that a loss reads from outside its model and batch: constants of the program, which nothing changes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def require_constants(graph: GraphModule) -> None:
             _require_small(node, getattr(graph, node.target))
             roots[node] = node
         elif node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
-            _follow(node, roots)
+            _follow(node, node.target._schema, roots)
 
 
 def _require_small(node: Node, tensor: torch.Tensor) -> None:
     if tensor.numel() > LARGEST:
         raise TraceError(
-            f"trace: {_user(node)}: a tensor of {tensor.numel()} elements is no part of the model, want at most {LARGEST};"
-            " register it with register_buffer, or pass it in the batch"
+            f"trace: {_user(node)}: a tensor of {tensor.numel()} elements is no part of the model, want at most"
+            f" {LARGEST}; register it with register_buffer, or pass it in the batch"
         )
 
 
-def _follow(node: Node, roots: dict[Node, Node]) -> None:
+def _follow(node: Node, schema: torch.FunctionSchema, roots: dict[Node, Node]) -> None:
     """Notes whether the node is a view of a captured tensor; refuses a write to one."""
-    for value, argument in zip(node.args, node.target._schema.arguments, strict=False):
+    for value, argument in zip(node.args, schema.arguments, strict=False):
         if not isinstance(value, Node) or value not in roots or argument.alias_info is None:
             continue
         if argument.alias_info.is_write:
             raise TraceError(
-                f"trace: {place(node.stack_trace)}: {node.target} changes a tensor that is no part of the model, and would"
-                " be lost between steps; register the tensor with register_buffer"
+                f"trace: {place(node.stack_trace)}: {node.target} changes a tensor that is no part of the model,"
+                " and would be lost between steps; register the tensor with register_buffer"
             )
         if node.target is not LITERAL:
             roots[node] = roots[value]

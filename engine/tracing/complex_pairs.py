@@ -1,12 +1,14 @@
-"""Complex tensors inside a loss are pairs of real ones: torch's own ComplexTensor writes their operators as real operators.
+"""Complex tensors inside a loss are pairs of real ones: torch's own ComplexTensor writes their operators as real ones.
 
 What it leaves are the ends, where reals become complex numbers and at once the two parts again.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
 aten = torch.ops.aten
 ENDS = {
@@ -15,6 +17,8 @@ ENDS = {
     aten.complex.default,
     aten._to_copy.default,
     aten.is_pinned.default,
+    aten.lift_fresh_copy.default,
+    aten._conj.default,
 }
 
 
@@ -33,7 +37,7 @@ def remove_complex_views(graph: GraphModule) -> None:
     graph.recompile()
 
 
-def _pairs(graph: GraphModule, source: Node) -> Node | None:
+def _pairs(graph: GraphModule, source: Any) -> Any:
     """Real and imaginary parts of a value, or None where it is complex in itself."""
     if source.target is aten.view_as_complex.default:
         return source.args[0]
@@ -43,8 +47,23 @@ def _pairs(graph: GraphModule, source: Node) -> Node | None:
         real = source.args[0]
         zeros = graph.graph.call_function(aten.zeros_like.default, (real,))
         return graph.graph.call_function(aten.stack.default, ([real, zeros], -1))
+    literal = _literal(graph, source)
+    if literal is None:
+        return None
+    name = f"{source.name}_pairs"
+    graph.register_buffer(name, torch.view_as_real(literal.resolve_conj().to(torch.complex64)))
+    return graph.graph.get_attr(name)
+
+
+def _literal(graph: GraphModule, source: Any) -> torch.Tensor | None:
+    """The complex tensor that is known while tracing, or None."""
+    if isinstance(source, complex):
+        return torch.tensor(source)
     if source.op == "get_attr":
-        name = f"{source.target}_pairs"
-        graph.register_buffer(name, torch.view_as_real(getattr(graph, source.target).resolve_conj()))
-        return graph.graph.get_attr(name)
+        return getattr(graph, source.target)
+    if source.target in (aten.lift_fresh_copy.default, aten.lift_fresh.default):
+        return _literal(graph, source.args[0])
+    if source.target is aten._conj.default:
+        inner = _literal(graph, source.args[0])
+        return None if inner is None else inner.conj()
     return None

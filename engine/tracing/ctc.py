@@ -26,7 +26,7 @@ def ctc_loss(
     if log_probs.dim() == 2:
         log_probs, targets = log_probs.unsqueeze(1), targets.reshape(1, -1)
     if targets.dim() != 2:
-        return torchs(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)  # type: ignore
+        return torchs(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
     steps, labels = (_lengths(value, log_probs.shape[1]) for value in (input_lengths, target_lengths))
     loss = -_log_likelihood(log_probs, targets.long(), steps, labels, blank)
     is_impossible = loss > -NEVER / 2

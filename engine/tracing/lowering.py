@@ -158,7 +158,7 @@ def _require_static(node: Node) -> None:
 
 # What to write instead, by the beginning of an operator's name
 INSTEAD = {
-    "view_as_complex": "keep real and imaginary parts in real tensors; rotate with cos and sin",
+    "view_as_real": "keep real and imaginary parts in real tensors",
     "_fft": "multiply by a buffer that holds the transform's matrix",
     "linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",
     "_linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",

@@ -36,7 +36,7 @@ def map_program(
         start[name] = array
         return b.input(name, "state", type_of(array))
 
-    tensors = [(f"parameter.{name}", tensor) for name, tensor in model.named_parameters()]
+    tensors: list[tuple[str, Tensor]] = [(f"parameter.{name}", tensor) for name, tensor in model.named_parameters()]
     tensors += [(f"buffer.{name}", tensor) for name, tensor in model.named_buffers()]
     held = {name: slot(name, state_array(name, tensor)) for name, tensor in tensors}
     kept = [(name, "state", value) for name, value in held.items()]

@@ -1,4 +1,4 @@
-"""torch's functions that are traced as others, written here with the same arguments: their gradient follows from torch's own.
+"""torch's functions that are traced as others, written here with the same arguments: their gradients follow.
 
 A use that a rewriting does not cover reaches torch's function, and is refused with its name.
 """
@@ -64,7 +64,7 @@ def _adaptive_max_pool2d(torchs: Torch, input: Tensor, output_size: int | Sequen
     """Windows that differ in size are pooled one by one."""
     (H, W), (rows, cols) = input.shape[-2:], (output_size,) * 2 if isinstance(output_size, int) else output_size
     if H % rows == 0 and W % cols == 0:
-        return torchs(input, output_size)  # type: ignore[no-any-return]
+        return torchs(input, output_size)
     found = [
         _max_of(input, H * i // rows, -(-H * (i + 1) // rows), W * j // cols, -(-W * (j + 1) // cols))
         for i in range(rows)
@@ -96,7 +96,7 @@ def _gaussian_nll_loss(
     with torch.no_grad():
         var.clamp_(min=eps)
     loss = 0.5 * (var.log() + (input - target).square() / var) + (0.5 * log(2 * pi) if full else 0.0)
-    return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
+    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
 
 
 def _polar(torchs: Torch, abs: Tensor, angle: Tensor) -> Tensor:

@@ -263,33 +263,24 @@ class TakesItem(Net):
         return self.line(x) * x.mean().item()
 
 
-class Unregistered(Net):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = torch.ones(6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x * self.scale)
-
-
 class Unknown(Net):
     def forward(self, x: Tensor) -> Tensor:
         return self.line(torch.lgamma(x))
 
 
-class UnknownGradient(Net):
+class ConcatenatedTargets(Net):
     def forward(self, x: Tensor) -> Tensor:
-        return F.ctc_loss(self.line(x)[:, None].log_softmax(2), torch.ones(1, 1).long(), [4], [1])
+        return F.ctc_loss(self.line(x)[:, None].log_softmax(2), torch.ones(1).long(), (4,), (1,))
 
 
-class Rotated(Net):
+class Transformed(Net):
     def forward(self, x: Tensor) -> Tensor:
-        return self.line(torch.view_as_real(torch.view_as_complex(x.view(4, 3, 2)) * 1j).flatten(1))
+        return self.line(torch.fft.fft(x).real)
 
 
-class RunningMaximum(Net):
+class Angle(Net):
     def forward(self, x: Tensor) -> Tensor:
-        return self.line(x.cummax(1).values)
+        return self.line(torch.atan2(x, x + 1))
 
 
 class Renormed(Net):
@@ -304,7 +295,7 @@ class Inverse(Net):
 
 class Volumes(Net):
     def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) + F.max_pool3d(x.view(1, 2, 3, 2, 2), 2).sum()
+        return self.line(x) + F.grid_sample(x.view(1, 2, 3, 2, 2), x[:3].view(1, 1, 1, 6, 3), align_corners=True).sum()
 
 
 class BooleanIndex(Net):
@@ -335,14 +326,13 @@ class Multinomial(Net):
 REFUSALS = [
     (Branches, "torch.where"),
     (TakesItem, "_local_scalar_dense.*item"),
-    (Unregistered, "register_buffer"),
     (Unknown, "aten.lgamma.default has no rule.*docs/operators-of-torch.md"),
-    (UnknownGradient, "ctc_loss"),
-    (Rotated, "aten.view_as_complex.default has no rule; .*cos and sin"),
-    (RunningMaximum, "aten.cummax.default has no rule; .*torch.maximum"),
+    (ConcatenatedTargets, "ctc_loss"),
+    (Transformed, "aten._fft_r2c.default has no rule; .*the transform's matrix"),
+    (Angle, "aten.atan2.default has no rule; .*keep the angle itself"),
     (Renormed, "aten.embedding_renorm.default has no rule; .*scale the rows"),
     (Inverse, "aten.linalg_inv_ex.default has no rule; .*before the run"),
-    (Volumes, "aten.max_pool3d_with_indices.default has no rule; .*max_pool2d"),
+    (Volumes, "aten.grid_sampler_3d.default has no rule; .*two axes"),
     (BooleanIndex, "torch.where.*boolean indexing"),
     (WrongShape, "shapes of the batch"),
     (Doubles, "torch.float64, want float32.*cast first"),
