@@ -175,6 +175,8 @@ SUGGESTIONS = {
     "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
     ".numpy()": "stay in torch, or prepare the array in `data`",
+    "_fft_": "multiply by a buffer that holds the transform's matrix",
+    "handlers returned NotImplemented": "write it with the real and imaginary parts",
     "shape": "check the shapes of the batch against the model",
     "must have same reduction dim": "check the shapes of the batch against the model",
 }

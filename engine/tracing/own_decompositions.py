@@ -76,6 +76,15 @@ def _running(is_later: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, 
     return rule
 
 
+def _log_of_running_sums(x: Tensor, dim: int) -> Tensor:
+    """The logarithm of the running sum of exponentials, in log2 of the length steps."""
+    total, step = x.movedim(dim, -1), 1
+    while step < total.shape[-1]:
+        total = torch.cat([total[..., :step], torch.logaddexp(total[..., step:], total[..., :-step])], -1)
+        step *= 2
+    return total.movedim(-1, dim)
+
+
 def _max_pool3d(
     x: Tensor,
     kernel: Sequence[int],
@@ -118,6 +127,7 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._weight_norm_interface_backward.default: _weight_norm_backward,
     aten.cummax.default: _running(torch.ge),
     aten.cummin.default: _running(torch.le),
+    aten.logcumsumexp.default: _log_of_running_sums,
     aten.max_pool3d_with_indices.default: _max_pool3d,
     aten.max_pool3d_with_indices_backward.default: _max_pool3d_backward,
 }

@@ -105,6 +105,7 @@ REDUCTIONS: dict[str, Function] = {
     "of all pairs, one equal": lambda x: torch.cdist(x, torch.cat([x[:1], x[1:] * 2]).detach()),
     "of many pairs": lambda x: torch.cdist(x.repeat(8, 1) * torch.linspace(0.5, 2, 32)[:, None], x * 3),
     "running extremes": lambda x: torch.cummax(x.sin() * 3, 1).values + torch.cummin(x.sin() * 3, 0).values,
+    "running sums of exponentials": lambda x: torch.logcumsumexp(x * 5, 1) + torch.logcumsumexp(x, 0),
     "running extremes' places": lambda x: (
         x + torch.cummax(x.detach().round(), 1).indices + torch.cummin(x.detach().round(), 0).indices
     ),
