@@ -1,7 +1,8 @@
-"""Whether a GPU gives the law's bits: conformance, generated kernels, every tiling of a product, hashes, functions."""
+"""Whether a GPU gives the law's bits: conformance, generated kernels, attention, tilings, hashes, functions."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -18,7 +19,8 @@ from kernels.triton.hashing import many_roots
 if TYPE_CHECKING:
     from engine.program import Program
 
-VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "functions"
+TESTS = Path(__file__).parents[1] / "tests"
+VECTORS = TESTS / "vectors" / "functions"
 FUNCTIONS = tuple(sorted(path.stem for path in VECTORS.glob("*.txt")))
 
 
@@ -60,6 +62,25 @@ def group_outputs(
             group, reads, writes = fusion.group_of(program, unit, frozenset(range(len(values))))
             got = compile_group(group, elements, longest)([MEMORY.put(values[number]) for number in reads], 1)
             yield from zip(map(MEMORY.get, got), (np.ascontiguousarray(values[n]) for n in writes), strict=True)
+
+
+def attention(scale: Scale) -> Iterator[str]:
+    """The attention that differs where no scores are stored, in a training step."""
+    sys.path.insert(0, str(TESTS / "engine"))
+    from attention_programs import CASES, program_of, values_of  # needs the engine, and so its packages
+
+    from engine.execute import Executor
+
+    for case in list(CASES)[: scale.programs]:
+        for width in ("narrow", "wide"):
+            program = program_of(case, width)
+            values = values_of(program, 5, odd=True)
+            outputs = (
+                Executor(program, name, fuse=fuse).step(values) for name, fuse in (("triton", True), ("spec", False))
+            )
+            got, want = ({name: x.tobytes() for name, x in found.items()} for found in outputs)
+            if got != want:
+                yield f"{case}, {width}"
 
 
 def every_tiling(scale: Scale) -> Iterator[str]:
@@ -134,5 +155,6 @@ CHECKS = {
     "hashes": hashes,
     "tilings": every_tiling,
     "generated kernels": generated_kernels,
+    "attention": attention,
     "exhaustive": exhaustive,
 }

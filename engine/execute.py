@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.layouts import Run, view_of
 from engine.program import Constant, Program
-from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls, with_frees
+from engine.schedule import Call, calls_of, constant_layouts, node_of, single_calls, with_frees
 from kernels.backends import Backend, load
 from kernels.spec import is_layout
 from kernels.types import NUMPY_DTYPE, Fault, TensorType, type_of
@@ -35,8 +35,7 @@ class Executor:
         self.program, self.backend, self.threads = program, load(backend), threads
         self.memory = self.backend.memory
         self._constants = constants_of(program, self.backend)
-        schedule = fused_calls if fuse and self.backend.compile_group else single_calls
-        self._calls = self._prepare(schedule(program, needed_nodes(program)))
+        self._calls = self._prepare(calls_of(program, self.backend, fuse))
 
     @cached_property
     def _every_call(self) -> list[tuple[Call, Run]]:
@@ -52,6 +51,10 @@ class Executor:
 
     def _run_of(self, call: Call) -> Run:
         threads = self.threads
+        if call.attention is not None:
+            assert self.backend.compile_attention is not None, "attention is scheduled for backends that compile it"
+            run_attention = self.backend.compile_attention(call.attention)
+            return lambda operands: run_attention(operands, threads)
         if call.group is not None:
             assert self.backend.compile_group is not None, "groups are scheduled for backends that compile them"
             run_group = self.backend.compile_group(call.group)

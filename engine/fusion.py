@@ -8,11 +8,12 @@ in row-major order, cut into rows of `columns` elements where a member reduces r
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from engine import views
+from engine.attention import Block, blocks_of, in_order
 from engine.program import Node, Program
 from engine.views import View
 from kernels import spec
@@ -29,24 +30,29 @@ MOST_COLUMNS = 2**16
 
 @dataclass
 class Unit:
-    """What the executor runs in one call: one node, or the members of a group in program order."""
+    """What runs in one call: one node, the members of a group in program order, or a block of attention."""
 
     members: list[int]
     size: int = 0
     columns: int | None = None
     rows: set[int] = field(default_factory=set)
     before: set[int] = field(default_factory=set)
+    block: Block | None = None
 
     @property
     def is_group(self) -> bool:
         return self.size > 0
 
 
-def units_of(program: Program) -> list[Unit]:
+def units_of(program: Program, with_attention: bool = False) -> list[Unit]:
     """Every node but the layout operators, in groups as large as their order allows, in an order to run them."""
     grouping = _Grouping(program)
-    for number, node in program.numbered_nodes():
-        grouping.add(number, node)
+    blocks = blocks_of(program) if with_attention else []
+    for item in in_order(program, blocks) or in_order(program, []) or []:
+        if isinstance(item, Block):
+            grouping.add_block(item)
+        else:
+            grouping.add(item, program.nodes[item - program.first_node])
     return grouping.in_order()
 
 
@@ -72,6 +78,13 @@ class _Grouping:
         sources = [self.views[operand] for operand in node.operands]
         if not self._join(number, node, sources):
             self._start(number, node, sources)
+
+    def add_block(self, block: Block) -> None:
+        """A block of attention is a unit that nothing joins."""
+        self.views.update((number, views.whole(number, self.types[number].shape)) for number in block.members)
+        unit = Unit(list(block.members), before=self._units_of(self.views[value] for value in block.reads), block=block)
+        self.unit_of.update(dict.fromkeys(block.members, len(self.units)))
+        self.units.append(unit)
 
     def _note_copy(self, number: int, node: Node, view: View | None) -> None:
         """A layout without strides is copied when it is read: its readers then come after what it reads."""
@@ -236,16 +249,22 @@ class _Grouping:
         return order
 
 
-def read_outside(program: Program, units: Iterable[Unit]) -> frozenset[int]:
+def read_outside(program: Program, units: Sequence[Unit]) -> frozenset[int]:
     """The values that another unit, or an output of the program, reads directly or through layout operators."""
     unit_of = {number: unit.members[0] for unit in units for number in unit.members}
     needed = {source_of(program, output.value) for output in program.outputs}
-    for number, unit in unit_of.items():
-        for operand in program.nodes[number - program.first_node].operands:
+    for unit in units:
+        for operand in _operands_of(program, unit):
             source = source_of(program, operand)
-            if unit_of.get(source) != unit:
+            if unit_of.get(source) != unit.members[0]:
                 needed.add(source)
     return frozenset(needed)
+
+
+def _operands_of(program: Program, unit: Unit) -> Iterable[int]:
+    if unit.block is not None:
+        return unit.block.reads
+    return (operand for number in unit.members for operand in program.nodes[number - program.first_node].operands)
 
 
 def source_of(program: Program, value: int) -> int:

@@ -17,7 +17,7 @@ from engine.arena import Block, places_of
 from engine.execute import Executor, constants_of, require_type
 from engine.fusion import ELEMENTWISE
 from engine.program import Program
-from engine.schedule import Call, constant_layouts, fused_calls, needed_nodes, node_of, single_calls
+from engine.schedule import Call, calls_of, constant_layouts, node_of
 from engine.views import View
 from kernels import spec
 from kernels.backends import Backend, load
@@ -116,6 +116,9 @@ class Resident:
         if is_layout(node_of(self.program, call.members[0]).op) and not self._plan.is_copy(call.members[0]):
             return None
         operands, results = ([self._array(v) for v in values] for values in (call.reads, call.writes))
+        if call.attention is not None:
+            assert self.backend.compile_attention is not None, "attention is scheduled for backends that compile it"
+            return partial(self.backend.compile_attention(call.attention), operands, threads, results)
         if call.group is not None:
             assert self.backend.compile_group is not None, "groups are scheduled for backends that compile them"
             return partial(self.backend.compile_group(call.group), operands, threads, results)
@@ -162,15 +165,20 @@ def arena_bytes(program: Program, backend: str = "native") -> int:
 def scratch_bytes(program: Program, backend: str = "native") -> int:
     """The most bytes that one call takes beside its operands and its result."""
     memory, types = load(backend).memory, program.types
-    calls = [node_of(program, call.members[0]) for call in _calls_of(program, load(backend)) if call.group is None]
-    return max((memory.scratch(n.op, [types[v] for v in n.operands], n.attributes) for n in calls), default=0)
+
+    def scratch(call: Call) -> int:
+        if call.attention is not None:
+            return memory.attention_scratch(call.attention)
+        node = node_of(program, call.members[0])
+        return memory.scratch(node.op, [types[value] for value in node.operands], node.attributes)
+
+    return max((scratch(c) for c in _calls_of(program, load(backend)) if c.group is None), default=0)
 
 
 def _calls_of(program: Program, backend: Backend) -> list[Call]:
     """The calls of a step, without those that only rearrange a constant."""
-    schedule = fused_calls if backend.compile_group else single_calls
     done = constant_layouts(program)
-    return [call for call in schedule(program, needed_nodes(program)) if call.members[0] not in done]
+    return [call for call in calls_of(program, backend) if call.members[0] not in done]
 
 
 class _Plan:
@@ -237,7 +245,8 @@ class _Plan:
         if place < self.first_safe_call or until > place:
             return False
         call = self.calls[place]
-        is_elementwise = call.group is not None or node_of(self.program, output).op in ELEMENTWISE
+        by_element = call.group is not None or node_of(self.program, output).op in ELEMENTWISE
+        is_elementwise = by_element and call.attention is None
         reads = [self.views[value] for value in call.reads if self.views[value].source == number]
         size = self.types[number].size
         return not reads or (is_elementwise and all(views.is_flat(view, size) for view in reads))

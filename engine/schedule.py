@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from engine.fusion import Unit, group_of, read_outside, units_of
 from engine.program import Node, Program
 from kernels import spec
+from kernels.attention import Attention
+from kernels.backends import Backend
 from kernels.group import Group
 
 
@@ -20,6 +22,7 @@ class Call:
     writes:  the values that it leaves
     frees:   the values that nothing reads afterwards
     group:   what a backend compiles to compute more than one node in one pass over memory
+    attention: what it compiles to compute them without storing their scores
     """
 
     members: tuple[int, ...]
@@ -27,6 +30,7 @@ class Call:
     writes: tuple[int, ...]
     frees: tuple[int, ...] = ()
     group: Group | None = None
+    attention: Attention | None = None
 
 
 def needed_nodes(program: Program) -> frozenset[int]:
@@ -55,9 +59,9 @@ def single_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
     return [Call((number,), node_of(program, number).operands, (number,)) for number in sorted(nodes)]
 
 
-def fused_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
+def fused_calls(program: Program, nodes: Iterable[int], with_attention: bool = False) -> list[Call]:
     """Groups of the nodes as calls of one pass each; a layout operator comes right before the first that reads it."""
-    units, wanted = units_of(program), frozenset(nodes)
+    units, wanted = units_of(program, with_attention), frozenset(nodes)
     outside = read_outside(program, units)
     calls: list[Call] = []
     known = set(range(program.first_node))
@@ -79,10 +83,21 @@ def fused_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
 
 
 def _fused_call(program: Program, unit: Unit, outside: frozenset[int]) -> Call:
+    if unit.block is not None:
+        block = unit.block
+        return Call(block.members, block.reads, block.writes, attention=block.attention)
     if len(unit.members) == 1:
         return Call(tuple(unit.members), node_of(program, unit.members[0]).operands, tuple(unit.members))
     group, reads, writes = group_of(program, unit, outside)
     return Call(tuple(unit.members), reads, writes, group=group)
+
+
+def calls_of(program: Program, backend: Backend, fuse: bool = True) -> list[Call]:
+    """The calls that compute a program's outputs on a backend: as much at once as it can, or operator by operator."""
+    needed = needed_nodes(program)
+    if not fuse or backend.compile_group is None:
+        return single_calls(program, needed)
+    return fused_calls(program, needed, with_attention=backend.compile_attention is not None)
 
 
 def constant_layouts(program: Program) -> frozenset[int]:

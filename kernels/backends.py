@@ -10,6 +10,7 @@ from importlib import import_module
 import numpy as np
 
 from kernels import hashing, spec
+from kernels.attention import Attention
 from kernels.group import Group
 from kernels.hashing import LEAF_SIZE, Data, as_bytes
 from kernels.memory import HostMemory, Memory
@@ -35,6 +36,7 @@ class Backend:
     about:         the device, its versions, and on which GPUs the kernels are proven; None for the CPU's
     compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
                    arrays where none are given; None where the backend runs one operator at a time
+    compile_attention: (Attention) -> the same of its operands and results; None where scores are stored
     prepare:       (op, operand types, attributes) -> a function of (inputs, threads, out=None) that does less per call
                    than run and writes to out where it is given; None where the backend has no such thing
 
@@ -52,6 +54,7 @@ class Backend:
     memory: Memory = field(default_factory=HostMemory)
     many_roots: Callable[..., list[list[bytes]]] | None = None
     about: Callable[[], str] | None = None
+    compile_attention: Callable[[Attention], Callable[..., Sequence[Array]]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -147,7 +150,7 @@ def _load_triton() -> Backend:
     triton = import_module("kernels.triton")
     triton.device()
     functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.many_roots, triton.about)
-    return Backend("triton", triton.run, triton.maxima, *HASHES, *functions)
+    return Backend("triton", triton.run, triton.maxima, *HASHES, *functions, triton.compile_attention)
 
 
 def _load_cuda() -> Backend:

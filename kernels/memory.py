@@ -23,7 +23,7 @@ class Memory(Protocol):
     put:      a host array's values as an array of this kind; get: the other way, never a view of memory that changes
     copy:     the values of one array into another of its type
     shown:    the same array, not writable where the kind can say so
-    scratch:  bytes that an operator takes beside its operands and its result
+    scratch:  bytes that an operator takes beside its operands and its result; attention_scratch: that attention does
     free:     bytes that may still be taken; None where the machine's own memory is meant
     deferred: within it, faults are looked for together: the function that it gives raises one if there was any
     """
@@ -39,6 +39,7 @@ class Memory(Protocol):
     def clone(self, array: Any) -> Any: ...
     def shown(self, array: Any) -> Any: ...
     def scratch(self, op: str, types: Any, attributes: Any) -> int: ...
+    def attention_scratch(self, attention: Any) -> int: ...
     def free(self) -> int | None: ...
     def deferred(self) -> Any: ...
 
@@ -80,6 +81,9 @@ class HostMemory:
         return shown
 
     def scratch(self, op: str, types: Any, attributes: Any) -> int:
+        return 0
+
+    def attention_scratch(self, attention: Any) -> int:
         return 0
 
     def free(self) -> int | None:

@@ -13,6 +13,7 @@ import torch
 
 from kernels.spec.operator import Array, Attributes
 from kernels.triton import arrangement, conv, elementwise, indexing, matmul, random, reduction, scale
+from kernels.triton.attention import compile_attention
 from kernels.triton.group import compile_group
 from kernels.triton.hashing import many_roots
 from kernels.triton.launch import device, versions
@@ -24,6 +25,7 @@ __all__ = [
     "MEMORY",
     "OPERATORS",
     "about",
+    "compile_attention",
     "compile_group",
     "device",
     "many_roots",

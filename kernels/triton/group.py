@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 from kernels.group import Group
-from kernels.triton import functions, functions_trig, members
+from kernels.triton import attention_tiles, functions, functions_trig, members, scale
 from kernels.triton.elementwise import DTYPE, inverse_pi
 from kernels.triton.group_text import Axes, Blocks, kernel_text
 from kernels.triton.launch import INTERPRETED, OPTIONS
@@ -79,7 +79,7 @@ def axes_of(x: torch.Tensor) -> Axes:
 
 def launch_of(text: str, blocks: Blocks) -> Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor]], None]:
     """A function of (inputs, outputs) that runs the kernel of a text."""
-    kernel = kernel_of(text)
+    kernel = kernel_of(text, "group_kernel")
     grid, warps = (blocks.programs,), warps_of(blocks)
 
     def launch(inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
@@ -95,16 +95,18 @@ def warps_of(blocks: Blocks) -> int:
 
 
 @cache
-def kernel_of(text: str) -> Any:
+def kernel_of(text: str, kernel: str) -> Any:
     """The Triton kernel that a text defines; Triton reads the text again, so it is kept where `inspect` looks."""
-    name = f"<isobit group {hash(text) & 0xFFFFFFFFFFFFFFFF:016x}>"
+    name = f"<isobit {kernel} {hash(text) & 0xFFFFFFFFFFFFFFFF:016x}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, Any] = {
         "tl": tl,
         "functions": functions,
         "functions_trig": functions_trig,
         "members": members,
+        "scale": scale,
+        "tiles": attention_tiles,
         "__name__": "kernels.triton.generated",
     }
     exec(compile(text, name, "exec"), names)
-    return triton.jit(names["group_kernel"])
+    return triton.jit(names[kernel])

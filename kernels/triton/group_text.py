@@ -68,13 +68,16 @@ class Text:
 
 def kernel_text(group: Group, axes: tuple[Axes, ...], blocks: Blocks) -> str:
     """The kernel's text. Its arguments: the inputs, the outputs, the words of 1/pi; R and C."""
-    return _Kernel(group, axes, blocks).text()
+    return KernelText(group, axes, blocks).text()
 
 
-class _Kernel:
+class KernelText:
+    """Places, loads, members and stores of a group's values, line by line."""
+
     def __init__(self, group: Group, axes: tuple[Axes, ...], blocks: Blocks) -> None:
         self.group, self.axes, self.blocks = group, axes, blocks
-        self.values, self.outputs = _values_of(group)
+        self.values, self.now = _values_of(group)
+        self.outputs = [self.now[register] for register, _ in group.outputs]
         self.index = "tl.int64" if _reach(group.size, axes) >= FAR else "tl.int32"
         self.top = Text()
 
@@ -200,8 +203,8 @@ class _Kernel:
             text.add(f"tl.store(y{self.outputs.index(number)} + {place}, {stored}, {mask})")
 
 
-def _values_of(group: Group) -> tuple[list[Value], list[int]]:
-    """Every value under a number of its own, and the outputs' numbers: registers are used more than once.
+def _values_of(group: Group) -> tuple[list[Value], dict[int, int]]:
+    """Every value under a number of its own, and the last of each register, which may be used more than once.
 
     A value repeated along its row is the value itself: operands of [R, 1] and [R, C] may meet.
     """
@@ -215,7 +218,7 @@ def _values_of(group: Group) -> tuple[list[Value], list[int]]:
         operands = tuple(now[operand] for operand in step.operands)
         values.append(Value(len(values), step.op, operands, register.dtype, register.per_row))
         now[step.result] = values[-1].number
-    return values, [now[register] for register, _ in group.outputs]
+    return values, now
 
 
 def _reach(size: int, axes: tuple[Axes, ...]) -> int:

@@ -8,7 +8,9 @@ from math import prod
 import numpy as np
 import torch
 
+from kernels.attention import Attention
 from kernels.spec.operator import Attributes
+from kernels.triton.attention_text import padded, power_of_two
 from kernels.triton.elementwise import DTYPE
 from kernels.triton.faults import deferred
 from kernels.triton.launch import INTERPRETED, device
@@ -63,6 +65,9 @@ class DeviceMemory:
     def shown(self, array: torch.Tensor) -> torch.Tensor:
         return array.view(array.shape)
 
+    def attention_scratch(self, attention: Attention) -> int:
+        return attention_bytes(attention)
+
     def free(self) -> int | None:
         if INTERPRETED:
             return None
@@ -89,6 +94,20 @@ class DeviceMemory:
                 return groups * conv_bytes(rows, K // groups, N * P * Q, attributes["width"])
         # Keys, integer sums and masks of 8 bytes an element: of the operands, and of an int64 total where one is added.
         return 0 if op in FREE else 24 * max((type_.size for type_ in types), default=0) + ALLOCATION
+
+
+def attention_bytes(attention: Attention) -> int:
+    """Digits of every matrix, maxima, and the values per row that one kernel leaves to the other."""
+    B, M, N = attention.B, attention.M, attention.N
+    total = 0
+    for score in attention.scores:
+        total += B * (M + N) * (DIGITS[score.width] * power_of_two(score.K, 32) + 4)
+    for product in attention.products:
+        terms = N if product.over == "columns" else M
+        depth = product.type.shape[-2 if product.on_left else -1]
+        total += B * (depth * (DIGITS[product.width] * padded(terms) + 4) + 4 * N)
+    rows = sum(register.per_row for register in attention.group.registers)
+    return total + 4 * B * M * rows + ALLOCATION * (4 * len(attention.scores) + 4 * len(attention.products) + rows)
 
 
 FREE = frozenset({"reshape", "permute", "broadcast", "slice", "concat", "pad", "iota", "take_rows", "gather"})

@@ -136,7 +136,7 @@ def maxima(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def digits(x: torch.Tensor, highest: torch.Tensor, count: int, qmax: int) -> torch.Tensor:
+def digits(x: torch.Tensor, highest: torch.Tensor, count: int, qmax: int, alignment: int = ALIGNMENT) -> torch.Tensor:
     """The quantised rows as balanced digits of base 256, lowest first.
 
     x:       [B, R, K] float32, any strides
@@ -144,7 +144,7 @@ def digits(x: torch.Tensor, highest: torch.Tensor, count: int, qmax: int) -> tor
     returns: [B, count, R, P] int8, P = K padded with zeros to the alignment
     """
     B, R, K = x.shape
-    P = triton.cdiv(K, ALIGNMENT) * ALIGNMENT
+    P = triton.cdiv(K, alignment) * alignment
     out = torch.empty((B, count, R, P), dtype=torch.int8, device=x.device)
     grid = (B * triton.cdiv(R, ROW_BLOCK), triton.cdiv(P, TERM_BLOCK))
     constants = {"DIGITS": count, "QMAX": qmax, "BITS": qmax.bit_length(), "R": ROW_BLOCK, "T": TERM_BLOCK}

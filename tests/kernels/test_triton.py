@@ -46,7 +46,7 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
 
 @needs_triton
 @needs_interpreter
-@pytest.mark.parametrize("file", ["triton_groups.py", "triton_state.py"])
+@pytest.mark.parametrize("file", ["triton_attention.py", "triton_groups.py", "triton_state.py"])
 def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
     finished = run(file, "1")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
@@ -58,6 +58,14 @@ def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
 def test_the_examples_have_the_roots_of_native() -> None:
     finished = run("triton_state.py", "1", "-m", "long")
     assert finished.returncode == 0 and "3 passed" in finished.stdout, finished.stdout[-4000:]
+
+
+@needs_triton
+@needs_interpreter
+@pytest.mark.long
+def test_attention_in_every_case_and_width() -> None:
+    finished = run("triton_attention.py", "1", "-m", "long")
+    assert finished.returncode == 0 and "29 passed" in finished.stdout, finished.stdout[-4000:]
 
 
 @needs_triton
@@ -79,7 +87,7 @@ def test_the_report_of_a_gpu_runs_through_in_the_interpreter(tmp_path: Path) -> 
 
 
 @needs_triton
-@pytest.mark.parametrize("file", ["triton_compiled.py", "triton_compiled_groups.py"])
+@pytest.mark.parametrize("file", ["triton_compiled.py", "triton_compiled_attention.py", "triton_compiled_groups.py"])
 def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic(file: str) -> None:
     finished = run(file, "0")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

@@ -42,7 +42,7 @@ def ptx(group: Group, axes: tuple[Axes, ...], architecture: int, longest: int = 
     types = {f"x{n}": POINTERS[group.registers[n].dtype] for n in range(group.inputs)}
     types |= {f"y{n}": POINTERS[type_.dtype] for n, (_, type_) in enumerate(group.outputs)}
     constants = {"R": blocks.R, "C": blocks.C}
-    kernel = kernel_of(kernel_text(group, axes, blocks))
+    kernel = kernel_of(kernel_text(group, axes, blocks), "group_kernel")
     return compiled(kernel, {**types, "table": "*i64"}, constants, architecture, warps_of(blocks))
 
 

@@ -1,0 +1,85 @@
+"""Run by test_triton.py without a GPU: what the Triton compiler makes of attention that stores no scores."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton_compiled import INTEGER_PRODUCT, assert_exact
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+
+from attention_programs import program_of_size
+
+from engine.attention import Block, blocks_of
+from engine.program import Program
+from kernels.triton.attention import TILES
+from kernels.triton.attention_text import AttentionText
+from kernels.triton.group import kernel_of
+from kernels.triton.group_text import Axes
+from kernels.triton.launch import OPTIONS
+
+POINTERS = {"float32": "*fp32", "bool": "*i8"}
+SHARED = {80: 163, 89: 99, 90: 227, 100: 227, 120: 99}  # KiB that a block may have
+T, DEPTH = 1024, 64
+
+
+@cache
+def programs(width: str) -> tuple[Program, tuple[Block, ...]]:
+    """Causal attention of a GPT-2, forward and backward."""
+    program = program_of_size("causal", T, DEPTH, width)
+    return program, tuple(blocks_of(program))
+
+
+def text_of(program: Program, block: Block) -> AttentionText:
+    """The kernels' texts; a mask of [M, N] is repeated over sequences and heads."""
+    attention = block.attention
+    axes: list[Axes] = [()] * len(attention.scores)
+    for value in block.reads[attention.matrices :]:
+        rows = attention.B * attention.M
+        mask: Axes = ((attention.B, 0), (T * T, 1))
+        axes.append(((rows, 1),) if program.types[value].size == rows else mask)
+    return AttentionText(attention, tuple(axes))
+
+
+def pointer_of(text: AttentionText, name: str) -> str:
+    """The type of an argument: digits, maxima, results, inputs and rows."""
+    kind = name.rstrip("0123456789")
+    number = int(name[len(kind) :])
+    if kind in ("x", "y"):
+        return POINTERS[text.values[number if kind == "x" else text.stored[number]].dtype]
+    return {"a": "*i8", "b": "*i8", "w": "*i8", "o": "*fp32"}.get(kind, "*i32")
+
+
+def compiled(text: AttentionText, kernel: str, architecture: int, tile: tuple[int, int]) -> Any:
+    source = text.row_text() if kernel == "row_kernel" else text.column_text()
+    types = {name: pointer_of(text, name) for name in text.names()}
+    types["table"] = "*i64"
+    aligned = {(i,): [["tt.divisibility", 16]] for i in range(len(types))}
+    constants = dict(zip("RC", tile, strict=True))
+    signature = {**types, **dict.fromkeys(constants, "constexpr")}
+    ast = ASTSource(fn=kernel_of(source, kernel), signature=signature, constexprs=constants, attrs=aligned)
+    return triton.compile(ast, target=GPUTarget("cuda", architecture, 32), options=OPTIONS)
+
+
+@pytest.mark.parametrize("architecture", INTEGER_PRODUCT)
+@pytest.mark.parametrize("width", ["narrow", pytest.param("wide", marks=pytest.mark.long)])
+def test_attention_runs_on_integer_tensor_cores_and_rounds_as_ieee(width: str, architecture: int) -> None:
+    program, blocks = programs(width)
+    assert len(blocks) == 2
+    for block in blocks:
+        text = text_of(program, block)
+        for kernel in ("row_kernel", "column_kernel")[: 1 + text.has_columns]:
+            results = (compiled(text, kernel, architecture, tile) for tile in TILES)
+            fits = (r for r in results if r.metadata.shared <= SHARED[architecture] * 1024)
+            ptx = next(fits).asm["ptx"]
+            assert re.search(INTEGER_PRODUCT[architecture], ptx)
+            assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b|fma\.\w+\.f32", ptx)
+            assert_exact(ptx, fused=True)
