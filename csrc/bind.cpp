@@ -197,17 +197,35 @@ py::bytes tree_root(const py::buffer &buffer, int64_t leaf_size, int64_t threads
     return digest_bytes(root);
 }
 
-py::list subtree_roots(const py::buffer &buffer, int64_t leaf_size, int64_t leaves_per_subtree, int64_t threads) {
+// The roots over each run of leaves of each buffer, all buffers in one pass.
+py::list many_subtree_roots(const std::vector<py::buffer> &buffers, int64_t leaf_size, int64_t leaves_per_subtree,
+                            int64_t threads) {
+    want_positive("leaf_size", leaf_size);
     want_positive("leaves_per_subtree", leaves_per_subtree);
-    const std::vector<isobit::Digest> hashes = hash_leaves(bytes_of(buffer), leaf_size, threads);
-    const int64_t count = static_cast<int64_t>(hashes.size());
-    py::list roots;
-    for (int64_t begin = 0; begin < count; begin += std::min(leaves_per_subtree, count - begin)) {
-        const int64_t end = begin + std::min(leaves_per_subtree, count - begin);
-        roots.append(digest_bytes(
-            isobit::root_of_hashes({hashes.begin() + begin, hashes.begin() + end}, thread_count(threads))));
+    std::vector<Bytes> held;  // for as long as their pieces are read
+    std::vector<isobit::Piece> pieces;
+    for (const py::buffer &buffer : buffers) held.push_back(bytes_of(buffer));
+    const int64_t most = leaf_size * leaves_per_subtree;
+    for (const Bytes &bytes : held)
+        for (int64_t at = 0; at < bytes.size; at += most)
+            pieces.push_back({bytes.data + at, std::min(most, bytes.size - at)});
+    std::vector<isobit::Digest> roots;
+    {
+        py::gil_scoped_release release;
+        roots = isobit::piece_roots(pieces, leaf_size, thread_count(threads));
     }
-    return roots;
+    py::list result;
+    auto root = roots.begin();
+    for (const Bytes &bytes : held) {
+        py::list own;
+        for (int64_t at = 0; at < bytes.size; at += most) own.append(digest_bytes(*root++));
+        result.append(own);
+    }
+    return result;
+}
+
+py::list subtree_roots(const py::buffer &buffer, int64_t leaf_size, int64_t leaves_per_subtree, int64_t threads) {
+    return many_subtree_roots({buffer}, leaf_size, leaves_per_subtree, threads)[0];
 }
 
 py::bytes root_of_hashes(const py::bytes &joined) {
@@ -238,6 +256,8 @@ PYBIND11_MODULE(_native, module) {
                "The root (RFC 6962) over leaves of leaf_size bytes.");
     module.def("subtree_roots", &subtree_roots, py::arg("buffer"), py::arg("leaf_size"), py::arg("leaves_per_subtree"),
                py::arg("threads") = 1, "The roots over each run of leaves_per_subtree leaves.");
+    module.def("many_subtree_roots", &many_subtree_roots, py::arg("buffers"), py::arg("leaf_size"),
+               py::arg("leaves_per_subtree"), py::arg("threads") = 1, "The same of several buffers, together.");
     module.def("leaf_hashes", &leaf_hashes, py::arg("buffer"), py::arg("leaf_size") = 1024, py::arg("threads") = 1,
                "The leaf hashes, 32 bytes each, joined.");
     module.def("root_of_hashes", &root_of_hashes, py::arg("hashes"), "The root over leaf hashes, 32 bytes each.");

@@ -2,6 +2,7 @@
 #include "hash.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -158,6 +159,16 @@ Digest root_of_hashes(std::vector<Digest> level, int threads) {
         level.swap(above);
     }
     return level[0];
+}
+
+std::vector<Digest> piece_roots(const std::vector<Piece> &pieces, int64_t leaf_size, int threads) {
+    std::vector<Digest> roots(pieces.size());
+    std::atomic<size_t> next{0};
+    host::in_threads(static_cast<int>(std::min<size_t>(threads, pieces.size())), [&](int) {
+        for (size_t i; (i = next++) < pieces.size();)
+            roots[i] = root_of_hashes(leaf_hashes(pieces[i].data, pieces[i].size, leaf_size, 1), 1);
+    });
+    return roots;
 }
 
 }  // namespace isobit

@@ -87,7 +87,7 @@ bool has_lanes() {
     static const bool usable = [] {
         char message[256];
         const char *isa = isa_name(message, sizeof message);
-        return isa && std::strcmp(isa, "avx512") == 0;
+        return isa && (std::strcmp(isa, "avx512") == 0 || std::strcmp(isa, "amx") == 0);
     }();
     return usable;
 }

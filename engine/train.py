@@ -26,7 +26,7 @@ from engine.store import Checkpoint
 
 __all__ = ["Progress", "RunFolder", "check", "train"]
 
-CHECKPOINTS_PER_RUN = 20
+CHECKPOINTS_PER_RUN, CHECKPOINT_PERCENT = 20, 1
 # Roots lost with the machine's power are computed again from the checkpoint, so not every one waits for the disk.
 SYNC_EVERY_S = 0.5
 
@@ -76,14 +76,35 @@ def train(
     with writing(run_folder, job, lambda: resolve(job, backend, threads) if interval is None else interval) as run:
         if interval not in (None, run.interval):
             raise ValueError(f"train: got interval {interval}, want the run's own {run.interval}")
-        every = checkpoint_every or default_checkpoint_every(job.job.steps, run.interval)
+        saving = Saving.by_itself(job.job.steps, run.interval) if checkpoint_every is None else Saving(checkpoint_every)
         with closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
-            return going.advance(last, every, stop, progress or (lambda _: None))
+            return going.advance(last, saving, stop, progress or (lambda _: None))
 
 
-def default_checkpoint_every(steps: int, interval: int) -> int:
-    """About 20 checkpoints a run, at committed states."""
-    return -(-steps // CHECKPOINTS_PER_RUN // interval) * interval or interval
+@dataclass(slots=True)
+class Saving:
+    """When a run saves its state. every: steps between; percent: of the run's time that saving may take, if limited."""
+
+    every: int
+    percent: int | None = None
+    spent_s: float = 0.0
+    longest_s: float = 0.0
+
+    @staticmethod
+    def by_itself(steps: int, interval: int) -> Saving:
+        """About 20 checkpoints a run, at committed states; fewer where they would take more than 1 % of its time."""
+        every = -(-steps // CHECKPOINTS_PER_RUN // interval) * interval or interval
+        return Saving(every, CHECKPOINT_PERCENT)
+
+    def is_due(self, step: int, elapsed_s: float) -> bool:
+        """Whether to save now. The first checkpoint, whose time nobody knows, is always due."""
+        dear = self.percent is not None and 100 * (self.spent_s + self.longest_s) > self.percent * elapsed_s
+        return step % self.every == 0 and not dear
+
+    def took(self, seconds: float) -> None:
+        """Note a checkpoint."""
+        self.spent_s += seconds
+        self.longest_s = max(self.longest_s, seconds)
 
 
 class _Run:
@@ -105,15 +126,16 @@ class _Run:
         self.synced = time.monotonic()
         self.ahead = None if self.resident.memory.on_host else Ahead(job)
 
-    def advance(self, last: int, every: int, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
-        """Steps until `last`, or until stopped; a checkpoint every so many, and at the end."""
+    def advance(self, last: int, saving: Saving, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
+        """Steps until `last`, or until stopped; checkpoints on the way, and at the end."""
         first, started = self.step, time.monotonic()
         now = self._progress({}, self._commit(), 0.0)
         while self.step < last and not stop.is_set():
             numbers = self._one_step()
             root = self._commit()
-            if self.step % every == 0:
+            if saving.is_due(self.step, (begun := time.monotonic()) - started):
                 self._save()
+                saving.took(time.monotonic() - begun)
             now = self._progress(numbers, root, (self.step - first) / max(time.monotonic() - started, 1e-9))
             report(now)
         self._save()

@@ -128,8 +128,12 @@ def _load_native() -> Backend:
     def leaf_hashes(data: Data, threads: int = 1) -> bytes:
         return module.leaf_hashes(as_bytes(data), LEAF_SIZE, threads)
 
+    def many_roots(arrays: Sequence[Array], leaves_per_subtree: int, threads: int = 1) -> list[list[bytes]]:
+        return module.many_subtree_roots([as_bytes(x) for x in arrays], LEAF_SIZE, leaves_per_subtree, threads)
+
     hashes = (tree_root, subtree_roots, leaf_hashes)
-    return Backend("native", native.run, native.group_maxima, *hashes, compile_group, native.prepare)
+    own = (native.run, native.group_maxima, *hashes, compile_group, native.prepare)
+    return Backend("native", *own, many_roots=many_roots)
 
 
 def _load_portable() -> Backend:

@@ -47,7 +47,11 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _add_advance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=natural, help="the number of steps to stop after (default: the job's)")
-    parser.add_argument("--checkpoint-every", type=positive, help="steps between checkpoints (default: 20 a run)")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=positive,
+        help="steps between checkpoints (default: 20 a run, within 1 %% of its time)",
+    )
     parser.add_argument(
         "--interval",
         type=positive,

@@ -19,7 +19,7 @@ from engine.execute import NodeFault
 from engine.job import JobFolder, write_job
 from engine.log import DamagedLog
 from engine.state import commit
-from engine.train import Progress, RunFolder, check, train
+from engine.train import Progress, RunFolder, Saving, check, train
 
 STEPS = 12
 ROOT = Path(__file__).parents[2]
@@ -281,3 +281,25 @@ def test_check_refuses_a_range_without_roots(job: JobFolder, whole: RunFolder) -
 def test_a_run_is_refused_as_a_run_where_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"run: cannot read .*run.cbor"):
         RunFolder(tmp_path)
+
+
+def test_a_run_saves_by_itself_about_twenty_times_and_within_one_percent_of_its_time() -> None:
+    saving, saved = Saving.by_itself(1000, 1), []
+    for step in range(1, 1001):
+        if saving.is_due(step, elapsed_s=step * 1.0):
+            saving.took(0.4)
+            saved.append(step)
+    assert saved == list(range(50, 1001, 50))
+    saving, saved = Saving.by_itself(1000, 7), []
+    for step in range(1, 1001):
+        if saving.is_due(step, elapsed_s=step * 1.0):
+            saving.took(3.0)
+            saved.append(step)
+            assert len(saved) == 1 or saving.spent_s <= 0.01 * step
+    assert saved == [56, 616, 952]
+
+
+def test_checkpoints_that_are_asked_for_are_written_whatever_they_take() -> None:
+    saving = Saving(4)
+    saving.took(1000.0)
+    assert [step for step in range(1, 13) if saving.is_due(step, elapsed_s=1.0)] == [4, 8, 12]

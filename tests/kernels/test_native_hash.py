@@ -45,10 +45,14 @@ def check() -> None:
             assert _native.root_of_hashes(b"".join(leaves)) == root(leaves)
             whole = [root(leaves[at : at + 8]) for at in range(0, len(leaves), 8)]
             assert _native.subtree_roots(data, leaf_size, 8, 2) == whole
+            several = [memoryview(part) for part in (data, b"", data[:5])]
+            wanted = [whole, [], [sha(b"\0" + data[:5])] if 0 < len(data[:5]) <= leaf_size else None]
+            found = _native.many_subtree_roots(several, leaf_size, 8, 3)
+            assert all(want is None or got == want for got, want in zip(found, wanted, strict=True))
 
 
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would hash")
-@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx", "neon"])
 def test_native_trees_equal_hashlib(isa: str) -> None:
     command = [sys.executable, "-c", "from tests.kernels.test_native_hash import check; check()"]
     environment = {**os.environ, "ISOBIT_ISA": isa}
