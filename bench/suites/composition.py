@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.execute import Executor
 from engine.program import Constant, Input, Node, Output, Program, verify
+from engine.resident import Resident
 from kernels import spec
 from kernels.types import TensorType, type_of
 
@@ -49,6 +50,10 @@ class Composition:
         """A reduction of each row, along all of the row again."""
         return self.spread(self.apply(op, x, axes=(1,)), x)
 
+    def per_rows(self, op: str, x: Value, number: float) -> Value:
+        """An operator of one value per row and a number."""
+        return self.apply(op, x, self.number(number, x))
+
     def number(self, value: float, like: Value) -> Value:
         """A number along all of like."""
         ones = (1,) * len(like.type.shape)
@@ -56,19 +61,28 @@ class Composition:
         constant = Value("constant", len(self.constants) - 1, self.constants[-1].type)
         return constant if ones == like.type.shape else self.apply("broadcast", constant, shape=like.type.shape)
 
-    def program(self, *results: Value) -> Program:
-        """The program that gives the results."""
+    def program(self, *results: Value, role: str = "batch") -> Program:
+        """The program that gives the results; of a state, the next contents of as many inputs: others stay."""
         first = {"input": 0, "constant": len(self.inputs), "node": len(self.inputs) + len(self.constants)}
 
         def place(value: Value) -> int:
             return first[value.kind] + value.index
 
-        inputs = tuple(Input(f"input {value.index}", "batch", value.type) for value in self.inputs)
+        inputs = tuple(Input(f"input {value.index}", role, value.type) for value in self.inputs)
         nodes = tuple(Node(op, tuple(map(place, operands)), names) for op, operands, names in self.nodes)
-        outputs = tuple(Output(f"output {i}", "metric", place(value)) for i, value in enumerate(results))
-        return verify(Program(inputs, tuple(self.constants), nodes, outputs))
+        if role == "state":
+            outputs = [Output(value.name, role, place(next_)) for value, next_ in zip(inputs, results, strict=True)]
+        else:
+            outputs = [Output(f"output {i}", "metric", place(value)) for i, value in enumerate(results)]
+        return verify(Program(inputs, tuple(self.constants), nodes, tuple(outputs)))
 
     def runner(self, *results: Value, threads: int) -> Callable[[], list[Array]]:
         """A function that computes the results from the inputs."""
         step = Executor(self.program(*results), "native", threads).step
         return lambda: list(step(self.arrays).values())
+
+    def resident(self, *following: Value, threads: int) -> Callable[[], object]:
+        """A function that moves the inputs to their next contents where they lie, as training does."""
+        resident = Resident(self.program(*following, role="state"), "native", threads)
+        resident.load(self.arrays)
+        return lambda: resident.step({})

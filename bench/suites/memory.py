@@ -30,10 +30,12 @@ def softmax_of(c: Composition, x: Value) -> Value:
 
 
 def layer_norm_of(c: Composition, x: Value, weight: Value, bias: Value) -> Value:
-    share = c.number(1 / x.type.shape[1], x)
-    centred = c.apply("sub", x, c.apply("mul", c.per_row("sum", x), share))
-    variance = c.apply("mul", c.per_row("sum", c.apply("mul", centred, centred)), share)
-    scaled = c.apply("mul", centred, c.apply("rsqrt", c.apply("add", variance, c.number(1e-5, x))))
+    count = x.type.shape[1]
+    mean = c.per_rows("div", c.apply("sum", x, axes=(1,)), count)
+    centred = c.apply("sub", x, c.spread(mean, x))
+    variance = c.per_rows("div", c.apply("sum", c.apply("mul", centred, centred), axes=(1,)), count)
+    inverse = c.apply("rsqrt", c.per_rows("add", variance, 1e-5))
+    scaled = c.apply("mul", centred, c.spread(inverse, x))
     return c.apply("add", c.apply("mul", scaled, c.spread(weight, x)), c.spread(bias, x))
 
 
@@ -48,14 +50,17 @@ def cross_entropy_of(c: Composition, x: Value, target: Value) -> Value:
 
 
 def adamw_of(c: Composition, p: Value, g: Value, m: Value, v: Value) -> list[Value]:
+    """The next p, g, m and v, as engine/tracing/optimizers.py writes AdamW; g stays."""
+
     def number(value: float) -> Value:
         return c.number(value, p)
 
-    m = c.apply("add", c.apply("mul", m, number(0.9)), c.apply("mul", g, number(0.1)))
+    kept = c.apply("mul", p, number(1 - 1e-5))
+    m = c.apply("add", m, c.apply("mul", c.apply("sub", g, m), number(0.1)))
     v = c.apply("add", c.apply("mul", v, number(0.999)), c.apply("mul", c.apply("mul", g, g), number(0.001)))
-    scale = c.apply("add", c.apply("sqrt", v), number(1e-8))
-    step = c.apply("mul", number(1e-3), c.apply("div", m, scale))
-    return [c.apply("sub", c.apply("mul", p, number(1 - 1e-5)), step), m, v]
+    spread = c.apply("add", c.apply("div", c.apply("sqrt", v), number(0.03)), number(1e-8))
+    step = c.apply("mul", c.apply("div", m, spread), number(1e-2))
+    return [c.apply("sub", kept, step), g, m, v]
 
 
 def torch_and_compiled(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> dict[str, Work]:
@@ -120,7 +125,9 @@ def adamw(threads: int) -> Competitors:
             maximize=False,
         )
 
-    return Competitors(ours(threads, adamw_of, p, g, m, v), {"torch": theirs})
+    composition = Composition(p, g, m, v)
+    following = adamw_of(composition, *composition.inputs)
+    return Competitors(composition.resident(*following, threads=threads), {"torch": theirs})
 
 
 def embedding_gradient(threads: int) -> Competitors:

@@ -68,11 +68,11 @@ int64_t run_range(const Operand *operands, int count, Block block, char *output,
 
 }  // namespace
 
-thread_local Block *asked_block = nullptr;
+thread_local Blocks *asked_blocks = nullptr;
 
-void for_blocks(const isobit_call &call, Block block, int64_t grain, const char *reason) {
-    if (asked_block) {
-        *asked_block = block;
+void for_blocks(const isobit_call &call, const Blocks &blocks, int64_t grain, const char *reason) {
+    if (asked_blocks) {
+        *asked_blocks = blocks;
         return;
     }
     const int64_t count = element_count(*call.output), size = item_size(call.output->dtype);
@@ -81,7 +81,8 @@ void for_blocks(const isobit_call &call, Block block, int64_t grain, const char 
     for (int i = 0; i < call.input_count; ++i) operands[i] = prepare(call.inputs[i], count, call.threads);
     std::atomic<int64_t> least{INT64_MAX};
     parallel_for(call.threads, count, grain, [&](int64_t begin, int64_t end) {
-        keep_least(least, run_range(operands, call.input_count, block, data_of<char>(*call.output), size, begin, end));
+        char *output = data_of<char>(*call.output);
+        keep_least(least, run_range(operands, call.input_count, blocks.block, output, size, begin, end));
     });
     if (least != INT64_MAX) fault(least, "%s", reason);
 }

@@ -77,7 +77,7 @@ void op_cast(const isobit_call &call) {
     const int32_t dtype = static_cast<int32_t>(attributes.next_in("dtype", FLOAT32, BOOL));
     attributes.end();
     want_output(call, dtype, x.rank, x.shape);
-    for_blocks(call, cast_block(x.dtype, dtype), CHEAP, "");
+    for_blocks(call, {cast_block(x.dtype, dtype)}, CHEAP, "");
 }
 
 }  // namespace isobit::ISOBIT_ISA

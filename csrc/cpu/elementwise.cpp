@@ -2,8 +2,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "blocks.h"
-#include "float_bits.h"
+#include "arithmetic.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
@@ -15,6 +14,7 @@ using Unsigned = std::make_unsigned_t<T>;
 #define WRAPPING(NAME, SIGN)                                                                                           \
     struct NAME {                                                                                                      \
         static float value(float a, float b) { return canonical(a SIGN b); }                                           \
+        ISOBIT_LANES(SIGN)                                                                                             \
         template <class T>                                                                                             \
         static T value(T a, T b) {                                                                                     \
             return static_cast<T>(static_cast<Unsigned<T>>(a) SIGN static_cast<Unsigned<T>>(b));                       \
@@ -27,6 +27,7 @@ WRAPPING(Mul, *)
 
 struct Div {
     static float value(float a, float b) { return canonical(a / b); }
+    ISOBIT_LANES(/)
 };
 
 struct Maximum {
@@ -154,50 +155,50 @@ int64_t select_block(const void *const *inputs, void *output, int64_t n) {
 template <class F>
 void run_arithmetic(const isobit_call &call) {
     run_blocks(call, 2,
-               {binary<F, float, float>, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>,
-                binary<F, uint32_t, uint32_t>, nullptr});
+               {float_arithmetic<F>(), binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(),
+                binary<F, uint32_t, uint32_t>(), {}});
 }
 
 template <class F>
 void run_extremum(const isobit_call &call) {
     run_blocks(call, 2,
-               {binary<F, float, float>, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>,
-                binary<F, uint32_t, uint32_t>, binary<F, uint8_t, uint8_t>});
+               {binary<F, float, float>(), binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(),
+                binary<F, uint32_t, uint32_t>(), binary<F, uint8_t, uint8_t>()});
 }
 
 template <class F>
 void run_signed(const isobit_call &call) {
     run_blocks(call, 1,
-               {unary<F, float, float>, unary<F, int64_t, int64_t>, unary<F, int32_t, int32_t>, nullptr, nullptr});
+               {{unary<F, float, float>}, {unary<F, int64_t, int64_t>}, {unary<F, int32_t, int32_t>}, {}, {}});
 }
 
 template <class F>
-void run_comparison(const isobit_call &call, Block of_bool) {
+void run_comparison(const isobit_call &call, const Blocks &of_bool) {
     run_blocks(call, 2,
-               {binary<F, float, uint8_t>, binary<F, int64_t, uint8_t>, binary<F, int32_t, uint8_t>,
-                binary<F, uint32_t, uint8_t>, of_bool},
+               {binary<F, float, uint8_t>(), binary<F, int64_t, uint8_t>(), binary<F, int32_t, uint8_t>(),
+                binary<F, uint32_t, uint8_t>(), of_bool},
                BOOL);
 }
 
 template <class F>
 void run_bitwise(const isobit_call &call) {
     run_blocks(call, 2,
-               {nullptr, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>, binary<F, uint32_t, uint32_t>,
-                binary<F, uint8_t, uint8_t>});
+               {{}, binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(), binary<F, uint32_t, uint32_t>(),
+                binary<F, uint8_t, uint8_t>()});
 }
 
 template <class F>
 void run_shift(const isobit_call &call) {
     run_blocks(
         call, 2,
-        {nullptr, binary<F, int64_t, int64_t>, binary<F, int32_t, int32_t>, binary<F, uint32_t, uint32_t>, nullptr});
+        {{}, binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(), binary<F, uint32_t, uint32_t>(), {}});
 }
 
 template <bool WANT_REMAINDER>
 void run_division(const isobit_call &call) {
     run_blocks(call, 2,
-               {nullptr, divide_block<int64_t, WANT_REMAINDER>, divide_block<int32_t, WANT_REMAINDER>,
-                divide_block<uint32_t, WANT_REMAINDER>, nullptr},
+               {{}, {divide_block<int64_t, WANT_REMAINDER>}, {divide_block<int32_t, WANT_REMAINDER>},
+                {divide_block<uint32_t, WANT_REMAINDER>}, {}},
                -1, COSTLY, "division by zero");
 }
 
@@ -207,7 +208,7 @@ void op_add(const isobit_call &call) { run_arithmetic<Add>(call); }
 void op_sub(const isobit_call &call) { run_arithmetic<Sub>(call); }
 void op_mul(const isobit_call &call) { run_arithmetic<Mul>(call); }
 void op_div(const isobit_call &call) {
-    run_blocks(call, 2, {binary<Div, float, float>, nullptr, nullptr, nullptr, nullptr});
+    run_blocks(call, 2, {float_arithmetic<Div>(), {}, {}, {}, {}});
 }
 void op_floor_divide(const isobit_call &call) { run_division<false>(call); }
 void op_remainder(const isobit_call &call) { run_division<true>(call); }
@@ -215,9 +216,9 @@ void op_maximum(const isobit_call &call) { run_extremum<Maximum>(call); }
 void op_minimum(const isobit_call &call) { run_extremum<Minimum>(call); }
 void op_neg(const isobit_call &call) { run_signed<Neg>(call); }
 void op_abs(const isobit_call &call) { run_signed<Abs>(call); }
-void op_eq(const isobit_call &call) { run_comparison<Eq>(call, binary<Eq, uint8_t, uint8_t>); }
-void op_lt(const isobit_call &call) { run_comparison<Lt>(call, nullptr); }
-void op_le(const isobit_call &call) { run_comparison<Le>(call, nullptr); }
+void op_eq(const isobit_call &call) { run_comparison<Eq>(call, binary<Eq, uint8_t, uint8_t>()); }
+void op_lt(const isobit_call &call) { run_comparison<Lt>(call, {}); }
+void op_le(const isobit_call &call) { run_comparison<Le>(call, {}); }
 void op_bit_and(const isobit_call &call) { run_bitwise<And>(call); }
 void op_bit_or(const isobit_call &call) { run_bitwise<Or>(call); }
 void op_bit_xor(const isobit_call &call) { run_bitwise<Xor>(call); }
@@ -226,8 +227,8 @@ void op_shift_right(const isobit_call &call) { run_shift<ShiftRight>(call); }
 
 void op_bit_not(const isobit_call &call) {
     run_blocks(call, 1,
-               {nullptr, unary<Not, int64_t, int64_t>, unary<Not, int32_t, int32_t>, unary<Not, uint32_t, uint32_t>,
-                unary<Not, uint8_t, uint8_t>});
+               {{}, {unary<Not, int64_t, int64_t>}, {unary<Not, int32_t, int32_t>}, {unary<Not, uint32_t, uint32_t>},
+                {unary<Not, uint8_t, uint8_t>}});
 }
 
 void op_select(const isobit_call &call) {
@@ -240,9 +241,9 @@ void op_select(const isobit_call &call) {
     want_output(call, a.dtype, a.rank, a.shape);
     const int64_t size = item_size(a.dtype);
     for_blocks(call,
-               size == 8   ? select_block<uint64_t>
-               : size == 4 ? select_block<uint32_t>
-                           : select_block<uint8_t>,
+               {size == 8   ? select_block<uint64_t>
+                : size == 4 ? select_block<uint32_t>
+                            : select_block<uint8_t>},
                CHEAP, "");
 }
 

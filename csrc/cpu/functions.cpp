@@ -10,7 +10,7 @@ namespace isobit::ISOBIT_ISA {
 namespace {
 
 void run_float(const isobit_call &call, Block block, int64_t grain) {
-    run_blocks(call, 1, {block, nullptr, nullptr, nullptr, nullptr}, FLOAT32, grain);
+    run_blocks(call, 1, {{block}, {}, {}, {}, {}}, FLOAT32, grain);
 }
 
 struct Floor {

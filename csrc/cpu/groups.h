@@ -67,13 +67,13 @@ static inline void for_rows(const Groups &groups, int64_t origin, const Row &row
     });
 }
 
-constexpr int64_t PANEL = 512;                  // columns that share a pass, at most
-constexpr int64_t PANEL_ELEMENTS = 256 * 1024;  // so that a second pass finds them in the second cache
+constexpr int64_t PANEL = 1024;  // columns that share a pass, at most
 constexpr int64_t REDUCTION_GRAIN = 32768;
 
-static inline int64_t panel_width(const Groups &groups) {
-    const int64_t fitting = PANEL_ELEMENTS / std::max<int64_t>(groups.size, 1) / 32 * 32;
-    return std::min(groups.columns(), std::clamp<int64_t>(fitting, 32, PANEL));
+// Rows are read once, so panels are wide; but each thread has one.
+static inline int64_t panel_width(const Groups &groups, int threads) {
+    const int64_t shared = (groups.columns() / threads + 31) / 32 * 32;
+    return std::min(groups.columns(), std::clamp<int64_t>(shared, 32, PANEL));
 }
 
 }  // namespace isobit::ISOBIT_ISA

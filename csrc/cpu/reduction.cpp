@@ -1,8 +1,7 @@
 // sum, amax, amin and the maxima of scale groups, over any axes (docs/numerics.md, Reductions).
 #include <type_traits>
 
-#include "fixed_point.h"
-#include "groups.h"
+#include "column_sums.h"
 #include "threads.h"
 
 namespace isobit::ISOBIT_ISA {
@@ -112,7 +111,7 @@ void for_groups(const Groups &groups, int threads, const One &one, const Panel &
                      });
         return;
     }
-    const int64_t width = panel_width(groups), columns = groups.columns();
+    const int64_t columns = groups.columns(), width = panel_width(groups, threads);
     const int64_t panels = (columns + width - 1) / width;
     const int64_t grain = REDUCTION_GRAIN / (std::max<int64_t>(groups.size, 1) * width) + 1;
     parallel_for(threads, groups.outputs / columns * panels, grain, [&](int64_t begin, int64_t end) {
@@ -138,15 +137,10 @@ void reduce(const isobit_call &call, const Groups &groups) {
         });
 }
 
-constexpr int SUM_BITS = 46;  // with at most 2^16 elements: |sum| <= 2^62
-constexpr int64_t MOST_SUMMANDS = 65536;
-
 uint64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
+    if (stride == 1) return sum_of_integers<true>(x, n, into);
     uint64_t total = 0;
-    if (stride == 1)
-        for (int64_t i = 0; i < n; ++i) total += biased_integer(x[i], into);
-    else
-        for (int64_t i = 0; i < n; ++i) total += biased_integer(x[i * stride], into);
+    for (int64_t i = 0; i < n; ++i) total += biased_integer(x[i * stride], into);
     return total;
 }
 
@@ -159,46 +153,6 @@ float sum_group(const Groups &groups, const float *x, int64_t origin) {
     return store(static_cast<int64_t>(total - ROUNDER_BITS * static_cast<uint64_t>(groups.size)), scale);
 }
 
-constexpr int ROWS = 4;  // rows added at once: one pass over the accumulators for all of them
-
-void add_columns(uint64_t *totals, const float *const *rows, int count, const double *into, int64_t n) {
-    if (count == ROWS) {
-        const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-#pragma GCC ivdep
-        for (int64_t i = 0; i < n; ++i)
-            totals[i] += biased_integer(a[i], into[i]) + biased_integer(b[i], into[i]) + biased_integer(c[i], into[i]) +
-                         biased_integer(d[i], into[i]);
-        return;
-    }
-    for (int row = 0; row < count; ++row) {
-        const float *x = rows[row];
-#pragma GCC ivdep
-        for (int64_t i = 0; i < n; ++i) totals[i] += biased_integer(x[i], into[i]);
-    }
-}
-
-void sum_panel(const Groups &groups, const float *x, int64_t origin, float *out, int64_t n) {
-    int32_t maxima[PANEL];
-    double into[PANEL], back[PANEL];
-    uint64_t totals[PANEL];
-    join_panel<MaximumOfMagnitudes>(groups, x, origin, maxima, n);
-    const uint64_t bias = ROUNDER_BITS * static_cast<uint64_t>(groups.size);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
-        const FixedPoint scale = fixed_point(maxima[i], SUM_BITS);
-        into[i] = scale.into, back[i] = scale.back, totals[i] = 0 - bias;
-    }
-    const float *rows[ROWS];
-    int count = 0;
-    for_rows(groups, origin, [&](int64_t offset) {
-        rows[count++] = x + offset;
-        if (count == ROWS) add_columns(totals, rows, count, into, n), count = 0;
-    });
-    add_columns(totals, rows, count, into, n);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = canonical(store(static_cast<int64_t>(totals[i]), {into[i], back[i]}));
-}
-
 void sum_floats(const isobit_call &call, const Groups &groups) {
     if (groups.size > MOST_SUMMANDS)
         invalid("got groups of %lld elements, want at most %lld", (long long)groups.size, (long long)MOST_SUMMANDS);
@@ -206,7 +160,7 @@ void sum_floats(const isobit_call &call, const Groups &groups) {
     float *out = data_of<float>(*call.output);
     for_groups(
         groups, call.threads, [&](int64_t origin, int64_t output) { out[output] = sum_group(groups, x, origin); },
-        [&](int64_t origin, int64_t output, int64_t n) { sum_panel(groups, x, origin, out + output, n); });
+        [&](int64_t origin, int64_t output, int64_t n) { sum_columns(groups, x, origin, out + output, n); });
 }
 
 // The groups of the call, after checking its axes and its output; `dtype` is the output's, -1 for the operand's.

@@ -57,7 +57,8 @@ template <class T>
 void argmax(const isobit_call &call, const Groups &groups) {
     const T *x = data_of<const T>(call.inputs[0]);
     int64_t *out = data_of<int64_t>(*call.output);
-    const int64_t stride = groups.reduced.inner_stride(), columns = groups.columns(), width = panel_width(groups);
+    const int64_t stride = groups.reduced.inner_stride(), columns = groups.columns();
+    const int64_t width = panel_width(groups, call.threads);
     const int64_t panels = (columns + width - 1) / width;
     parallel_for(call.threads, groups.outputs / columns * panels, REDUCTION_GRAIN / (groups.size * width) + 1,
                  [&](int64_t begin, int64_t end) {

@@ -98,7 +98,18 @@ def test_a_group_gives_the_bytes_of_its_members(library: Library, seed: int) -> 
 class Large(Drawn):
     """Without functions, whose definition is slow."""
 
-    unary = ("neg", "abs", "floor")
+    unary = ("neg", "abs", "sqrt", "floor")
+
+
+@pytest.mark.parametrize("columns", [63, 64, 65, 127, 128, 129, 255, 1023, 1024, 1025, 1100, 2500])
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_every_remainder_give_the_bytes_of_the_members(library: Library, columns: int, seed: int) -> None:
+    """Around the elements of a link, of a piece, and of a row that is a piece of its own."""
+    drawn = Large(library, seed, (3 + 7 * seed, columns))
+    outputs = drawn.results()
+    assert drawn.call(drawn.code(), outputs, 1) == ("ok", "")
+    for got, wanted in zip(outputs, drawn.values[drawn.inputs :], strict=True):
+        assert got.tobytes() == wanted.tobytes()
 
 
 @pytest.mark.parametrize("seed", range(4))
