@@ -1,4 +1,5 @@
 // add_rows and scatter_add: exact sums of the elements that share an index (docs/numerics.md, Indexing).
+#include <optional>
 #include <vector>
 
 #include "fixed_point.h"
@@ -48,6 +49,35 @@ void all_nan(const isobit_call &call) {
     std::fill_n(data_of<float>(*call.output), element_count(*call.output), float_of(CANONICAL_NAN));
 }
 
+// The base in rows of `width`. One number everywhere, as a gradient's zeros are, is one row that stands for all.
+class BaseRows {
+  public:
+    BaseRows(const isobit_tensor &base, int64_t width, int threads) {
+        if (is_one_number(base)) {
+            row_.assign(width, *data_of<const float>(base));
+            first_ = row_.data();
+        } else {
+            all_.emplace(base, threads);
+            first_ = all_->get(), step_ = 1;
+        }
+    }
+
+    // From an element of the base on, to the end of its row.
+    const float *at(int64_t element) const { return first_ + element * step_; }
+
+  private:
+    static bool is_one_number(const isobit_tensor &base) {
+        for (int axis = 0; axis < base.rank; ++axis)
+            if (base.shape[axis] > 1 && base.stride[axis] != 0) return false;
+        return true;
+    }
+
+    std::vector<float> row_;
+    std::optional<RowMajor<float>> all_;
+    const float *first_ = nullptr;
+    int64_t step_ = 0;
+};
+
 // The positions of each id, in lists one after another: list v is places[first[v]] to places[first[v + 1]].
 struct Lists {
     std::vector<int64_t> first, places;
@@ -62,16 +92,16 @@ Lists list_by_id(const int64_t *ids, int64_t count, int64_t rows) {
     return lists;
 }
 
-void add_list(const Lists &lists, int64_t v, int64_t width, const float *base, const float *rows,
+void add_list(const Lists &lists, int64_t v, int64_t width, const BaseRows &base, const float *rows,
               const FixedPoint &scale, float *out) {
-    if (lists.first[v] == lists.first[v + 1]) return add_zero(base + v * width, out + v * width, width);
+    if (lists.first[v] == lists.first[v + 1]) return add_zero(base.at(v * width), out + v * width, width);
     uint64_t totals[PANEL];
     for (int64_t at = 0; at < width; at += PANEL) {
         const int64_t n = std::min(PANEL, width - at);
         set_scaled(totals, rows + lists.places[lists.first[v]] * width + at, scale.into, n);
         for (int64_t i = lists.first[v] + 1; i < lists.first[v + 1]; ++i)
             add_scaled(totals, rows + lists.places[i] * width + at, scale.into, n);
-        add_stored(base + v * width + at, totals, scale, out + v * width + at, n);
+        add_stored(base.at(v * width + at), totals, scale, out + v * width + at, n);
     }
 }
 
@@ -81,30 +111,32 @@ void add_rows(const isobit_call &call) {
     const RowMajor<int64_t> index(ids, call.threads);
     check_index(index.get(), count, rows, call.threads);
     if (element_count(base) == 0) return;
-    const RowMajor<float> from(base, call.threads), source(call.inputs[2], call.threads);
+    const RowMajor<float> source(call.inputs[2], call.threads);
     const int64_t width = element_count(base) / rows;
+    const BaseRows from(base, width, call.threads);
     const FixedPoint scale = source_scale(source.get(), count * width, count, call.threads);
     if (!scale.finite()) return all_nan(call);
     const Lists lists = list_by_id(index.get(), count, rows);
     float *out = data_of<float>(*call.output);
     parallel_for(call.threads, rows, GRAIN / width + 1, [&](int64_t begin, int64_t end) {
-        for (int64_t v = begin; v < end; ++v) add_list(lists, v, width, from.get(), source.get(), scale, out);
+        for (int64_t v = begin; v < end; ++v) add_list(lists, v, width, from, source.get(), scale, out);
     });
 }
 
 // Columns [first, first + n) of one outer position.
-void scatter_columns(const Along &to, int64_t entries, const int64_t *index, const float *source, const float *base,
-                     const FixedPoint &scale, float *out, uint64_t *totals, int64_t n) {
+void scatter_columns(const Along &to, int64_t entries, const int64_t *index, const float *source, const BaseRows &base,
+                     int64_t at, const FixedPoint &scale, float *out, uint64_t *totals, int64_t n) {
     std::fill_n(totals, to.size * n, 0);
     if (to.inner == 1) {
         for (int64_t j = 0; j < entries; ++j) totals[index[j]] += biased_integer(source[j], scale.into) - ROUNDER_BITS;
-        return add_stored(base, totals, scale, out, to.size);
+        return add_stored(base.at(at), totals, scale, out, to.size);
     }
     for (int64_t j = 0; j < entries; ++j)
         for (int64_t i = 0; i < n; ++i)
             totals[index[j * to.inner + i] * n + i] +=
                 biased_integer(source[j * to.inner + i], scale.into) - ROUNDER_BITS;
-    for (int64_t k = 0; k < to.size; ++k) add_stored(base + k * to.inner, totals + k * n, scale, out + k * to.inner, n);
+    for (int64_t k = 0; k < to.size; ++k)
+        add_stored(base.at(at + k * to.inner), totals + k * n, scale, out + k * to.inner, n);
 }
 
 void scatter_add(const isobit_call &call, int axis) {
@@ -114,7 +146,8 @@ void scatter_add(const isobit_call &call, int axis) {
     const RowMajor<int64_t> index(call.inputs[1], call.threads);
     check_index(index.get(), count, to.size, call.threads);
     if (element_count(base) == 0) return;
-    const RowMajor<float> from(base, call.threads), source(call.inputs[2], call.threads);
+    const RowMajor<float> source(call.inputs[2], call.threads);
+    const BaseRows from(base, std::max(to.inner, to.inner == 1 ? to.size : 1), call.threads);
     const FixedPoint scale = source_scale(source.get(), count, entries, call.threads);
     if (!scale.finite()) return all_nan(call);
     const int64_t width = std::clamp<int64_t>(16 * PANEL / to.size, 1, to.inner),
@@ -125,7 +158,7 @@ void scatter_add(const isobit_call &call, int axis) {
         for (int64_t task = begin; task < end; ++task) {
             const int64_t first = task % panels * width, outer = task / panels;
             const int64_t at = outer * to.size * to.inner + first, entry = outer * entries * to.inner + first;
-            scatter_columns(to, entries, index.get() + entry, source.get() + entry, from.get() + at, scale, out + at,
+            scatter_columns(to, entries, index.get() + entry, source.get() + entry, from, at, scale, out + at,
                             totals.data(), std::min(width, to.inner - first));
         }
     });

@@ -53,6 +53,20 @@ def test_a_result_is_a_new_row_major_array(name: str) -> None:
 
 
 @BACKEND
+@pytest.mark.parametrize(("shape", "axis"), [((40, 7), 0), ((3, 40, 5), 1), ((6, 40), 1), ((40, 1), 0)])
+def test_sums_by_index_onto_one_repeated_number(name: str, shape: tuple[int, ...], axis: int) -> None:
+    repeated = np.broadcast_to(np.float32(-0.75), shape)
+    index = np.arange(13).repeat(3).reshape(39) * 3 % 40
+    at = np.moveaxis(np.broadcast_to(index, (*np.delete(shape, axis), 39)), -1, axis).copy()
+    calls = [("scatter_add", [repeated, at, floats("s", at.shape)], {"axis": axis})]
+    if axis == 0:
+        calls.append(("add_rows", [repeated, index, floats("r", (39, *shape[1:]))], {}))
+    for op, inputs, attributes in calls:
+        want = backends.run(op, [repeated.copy(), *inputs[1:]], attributes, backend="spec")
+        assert backends.run(op, inputs, attributes, backend=name).tobytes() == want.tobytes()
+
+
+@BACKEND
 def test_inputs_stay_as_they_were(name: str) -> None:
     for case in cases():
         if case.fault is None and case.label in ("specials", "repeated", "axis 0", "strided, ordinary", "float32"):
