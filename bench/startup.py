@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,15 @@ from time import perf_counter
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+
+TOUCH = """
+import sys, time
+import numpy as np
+before = time.perf_counter()
+np.empty(int(sys.argv[1]), np.uint8)[::4096] = 1
+print(round(time.perf_counter() - before, 2))
+"""
 
 
 class Stopwatch:
@@ -49,6 +59,7 @@ def first_step(folder: Path, threads: int) -> dict[str, float]:
     """Opens a job, loads its start state and runs two steps, as `isobit train` does.
 
     user_s, system_s: of the processor until the first step was done, on all threads; other load lengthens them less
+    touch_s:          of a new process to touch as much memory as this one held then, for the first time
     """
     watch = Stopwatch()
     from engine.job import open_job
@@ -69,6 +80,8 @@ def first_step(folder: Path, threads: int) -> dict[str, float]:
     watch.seconds["user_s"], watch.seconds["system_s"] = round(used.user, 2), round(used.system, 2)
     resident.step(inputs)
     watch.lap("next_step_s")
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
+    watch.seconds["touch_s"] = float(subprocess.check_output([sys.executable, "-c", TOUCH, str(held << 10)]))
     return watch.seconds
 
 

@@ -107,7 +107,7 @@ class Store:
         self._put(path, bytes(data))
         return len(data)
 
-    def get_chunk(self, key: bytes, size: int, backend: str = "native") -> bytes:
+    def get_chunk(self, key: bytes, size: int, backend: str = "native") -> memoryview:
         """The bytes of a chunk, checked against its key; a ValueError that names the chunk."""
         data = self._get(_chunk_path(key), f"chunk {key.hex()}")
         if len(data) != size:
@@ -140,7 +140,7 @@ class Store:
     def read_manifest(self, step: int) -> Checkpoint:
         """The checkpoint of a step without its arrays."""
         what = f"checkpoint {step}"
-        checkpoint = checkpoint_from_bytes(self._get(_checkpoint_path(step), what), what)
+        checkpoint = checkpoint_from_bytes(bytes(self._get(_checkpoint_path(step), what)), what)
         if checkpoint.step != step:
             raise ValueError(f"{what}: its manifest says step {checkpoint.step}")
         return checkpoint
@@ -161,7 +161,7 @@ class Store:
             arrays = list(pool.map(read, checkpoint.slots, checkpoint.chunks))
         return {slot.name: array for slot, array in zip(checkpoint.slots, arrays, strict=True)}
 
-    def _most_common(self, checkpoint: Checkpoint, backend: str) -> dict[bytes, bytes]:
+    def _most_common(self, checkpoint: Checkpoint, backend: str) -> dict[bytes, memoryview]:
         """The whole chunk that repeats most, such as the zeros of an optimizer's start: read and checked once."""
         whole = (
             key
@@ -181,7 +181,7 @@ class Store:
         step: int,
         backend: str,
         place: Array | None,
-        common: Mapping[bytes, bytes],
+        common: Mapping[bytes, memoryview],
     ) -> Array:
         array = np.empty(slot.type.shape, NUMPY_DTYPE[slot.type.dtype]) if place is None else place
         data = as_bytes(array)
@@ -199,9 +199,9 @@ class Store:
         except FileNotFoundError:
             return False
 
-    def _get(self, path: str, what: str) -> bytes:
+    def _get(self, path: str, what: str) -> memoryview:
         try:
-            return bytes(obstore.get(self._objects, path).bytes())
+            return memoryview(obstore.get(self._objects, path).bytes())
         except FileNotFoundError:
             raise ValueError(f"store: {what} is missing at {self.location}/{path}") from None
 
