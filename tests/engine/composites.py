@@ -58,6 +58,7 @@ class Sequence:
         self.results = {self.source(number): name for name, number in values.items()}
         self.letters = iter("abcdefhijklmnopqrsu")
         self.names: dict[int, str] = {}
+        self.written: set[int] = set()
 
     def node(self, number: int) -> Node | None:
         at = number - self.program.first_node
@@ -86,12 +87,19 @@ class Sequence:
             return self.program.inputs[number].name.split(".")[-1]
         return _number(self.program.constants[number - self.program.first_constant])
 
+    def then(self, values: Mapping[str, int]) -> Sequence:
+        """What further values need of which nothing is written yet, under capital letters."""
+        self.results = {self.source(number): name for name, number in values.items()}
+        self.letters = iter([*"ABCDEFHIJKLMNOPQRSTUVWXYZ", *(f"A{n}" for n in range(1, 100))])
+        return self
+
     def text(self) -> str:
         found: set[int] = set()
         for number in self.results:
             self.cone(number, found)
         lines = []
-        for number in sorted(found):
+        new, self.written = found - self.written, self.written | found
+        for number in sorted(new):
             node = self.node(number)
             assert node is not None, "a cone holds nodes only"
             call = f"{node.op}({', '.join(map(self.name, node.operands))})"
@@ -102,17 +110,37 @@ class Sequence:
 
 def _number(constant: Constant) -> str:
     values = np.unique(np.frombuffer(constant.data, NUMPY_DTYPE[constant.type.dtype]))
-    return str(values[0]).removesuffix(".0") if values.size == 1 else "mask"
+    many = "mask" if constant.type.dtype == "float32" else "classes"
+    return str(values[0]).removesuffix(".0") if values.size == 1 else many
 
 
 def forward(program: Program) -> str:
-    """The sequence of the composite itself: what is multiplied with the probe."""
+    """The sequence of the composite itself."""
+    return sequence(program, {"y": _composite(program)})
+
+
+def _composite(program: Program) -> int:
+    """The value that is multiplied with the probe."""
     view = Sequence(program, {})
     (loss,) = (view.node(view.source(output.value)) for output in program.outputs_of("metric"))
     assert loss and loss.op == "sum", "the loss is a sum"
     product = view.node(view.source(loss.operands[0]))
     assert product and product.op == "mul", "of the composite times the probe"
-    return sequence(program, {"y": product.operands[0]})
+    return product.operands[0]
+
+
+def backward(program: Program) -> str:
+    """The sequence of the gradients, after the composite's own: what plain SGD scales and subtracts."""
+    view = Sequence(program, {"y": _composite(program)})
+    view.text()
+    gradients = {}
+    for output in program.outputs_of("state"):
+        subtracted = view.node(view.source(output.value))
+        assert subtracted and subtracted.op == "sub", "SGD subtracts"
+        scaled = view.node(view.source(subtracted.operands[1]))
+        assert scaled and scaled.op == "mul", "the gradient times the rate"
+        gradients[f"d{output.name.split('.')[-1]}"] = scaled.operands[0]
+    return view.then(gradients).text()
 
 
 def update(program: Program) -> str:
@@ -156,7 +184,9 @@ OPTIMIZERS: dict[str, Any] = {
 
 def sequences() -> dict[str, str]:
     """The sequence of every composite, by its name."""
-    found = {name: forward(traced(function, operands)) for name, (function, operands) in COMPOSITES.items()}
+    programs = {name: traced(function, operands) for name, (function, operands) in COMPOSITES.items()}
+    found = {name: forward(program) for name, program in programs.items()}
+    found |= {f"{name}, gradient": backward(program) for name, program in programs.items()}
     for name, optimizer in OPTIMIZERS.items():
         found[name] = update(traced(lambda p, _: p["p"], {"p": MATRIX}, optimizer))
     return found

@@ -13,7 +13,7 @@ import pytest
 from kernels import spec
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "numerics.md"
-NAMES = [*composites.COMPOSITES, *composites.OPTIMIZERS]
+NAMES = [*composites.COMPOSITES, *(f"{n}, gradient" for n in composites.COMPOSITES), *composites.OPTIMIZERS]
 emitted = cache(composites.sequences)
 
 
