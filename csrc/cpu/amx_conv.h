@@ -54,6 +54,15 @@ static inline void copy_tiles(const int32_t *image, int64_t plane_size, int digi
     }
 }
 
+// Writes sixteen values of a row where the plan says.
+static inline void write_places(const TilePlan &plan, float *row, Floats values) {
+    if (plan.is_row)
+        return _mm512_mask_storeu_ps(row + plan.destination[0], static_cast<__mmask16>((1u << plan.used) - 1), values);
+    alignas(64) float each[SIDE];
+    _mm512_store_ps(each, values);
+    for (int j = 0; j < plan.used; ++j) row[plan.destination[j]] = each[j];
+}
+
 template <bool WIDE, class GetPlace>
 static void multiply_places(const ConvProduct &product, const ConvUnit &unit, const GetPlace &place) {
     static thread_local Scratch scratch;
@@ -76,22 +85,83 @@ static void multiply_places(const ConvProduct &product, const ConvUnit &unit, co
             return TileScales{plan.moderate_down, plan.down};
         },
         [&](int64_t row, int64_t panel, Floats values) {
-            const TilePlan &plan = plans[panel - unit.column];
-            float *to = product.out + row * product.row_stride;
-            if (plan.is_row)
-                return _mm512_mask_storeu_ps(to + plan.destination[0], static_cast<__mmask16>((1u << plan.used) - 1),
-                                             values);
-            alignas(64) float each[SIDE];
-            _mm512_store_ps(each, values);
-            for (int j = 0; j < plan.used; ++j) to[plan.destination[j]] = each[j];
+            write_places(plans[panel - unit.column], product.out + row * product.row_stride, values);
         });
+    scratch.release();
 }
 
-// place(product index, column) gives the Place; block_rows: lines of the filters taken at a time.
+// Few columns: all of them packed once, so that a panel of filters is multiplied right where it was packed.
+struct PackedColumns {
+    std::vector<TilePlan> plans;
+    int64_t panel_size;  // int32
+    int32_t *packed;
+
+    static int64_t panels_of(const ConvProduct &product) { return (product.columns + SIDE - 1) / SIDE; }
+    static int64_t steps_of(const ConvProduct &product) {
+        return (static_cast<int64_t>(product.steps->size()) + SIDE - 1) / SIDE;
+    }
+    static int64_t panel_size_of(const ConvProduct &product) {
+        return steps_of(product) * (product.wide ? 3 : 2) * TILE;
+    }
+
+    template <class GetPlace>
+    PackedColumns(const ConvProduct &product, int threads, const GetPlace &place, Scratch &scratch)
+        : plans(panels_of(product)), panel_size(panel_size_of(product)) {
+        const int64_t panels = panels_of(product);
+        packed = scratch.get<int32_t>(panels * panel_size + panels * SIDE);
+        for_each_unit(threads, panels, [&](int64_t panel) {
+            plan_panel(product, panel, place, plans[panel]);
+            copy_tiles(product.image, product.plane_size, product.wide ? 3 : 2, *product.steps, 0, steps_of(product),
+                       plans[panel], at(panel));
+        });
+    }
+
+    // Apart from each other by what copying a panel writes past it.
+    int32_t *at(int64_t panel) const { return packed + panel * (panel_size + SIDE); }
+};
+
+static inline bool has_few_columns(const ConvProduct &product, int64_t lines) {
+    constexpr int64_t ROOM = int64_t{3} << 17;  // int32: with a panel of filters they stay in L2
+    return PackedColumns::panels_of(product) * PackedColumns::panel_size_of(product) <= ROOM && lines >= 4 * SIDE;
+}
+
+// lines: of the filters. view and maxima as for prepare_panels.
+template <bool WIDE, class GetView, class GetPlace>
+static void multiply_few_columns(const ConvProduct &product, int64_t lines, int64_t K, const Range &range, int threads,
+                                 Scratch &scratch, const GetView &view, const int32_t *maxima, const GetPlace &place) {
+    const PackedColumns columns(product, threads, place, scratch);
+    const int64_t panels = static_cast<int64_t>(columns.plans.size());
+    std::atomic<int64_t> next{0};
+    in_threads(static_cast<int>(std::min<int64_t>(threads, (lines + SIDE - 1) / SIDE)), [&](int) {
+        static thread_local Scratch floats, panel;
+        const Tiles tiles;
+        for (int64_t first; (first = next.fetch_add(SIDE, std::memory_order_relaxed)) < lines;) {
+            const int used = static_cast<int>(std::min<int64_t>(SIDE, lines - first));
+            TiledOperand rows(used, K, WIDE, true, panel.get<char>(TiledOperand::bytes(used, K, WIDE)));
+            View panel_lines = view(first, used, floats.get<float>(used * K));
+            panel_lines.lines = used, panel_lines.first = 0;
+            prepare_tiles(panel_lines, range, rows, 1, maxima ? maxima + first : nullptr);
+            multiply_tiles<WIDE>(
+                rows, {0, 1, 0, panels}, rows.scales.is_moderate && product.scales->is_moderate,
+                [&](int64_t index, int, int64_t begin, int64_t) {
+                    return TileColumns{reinterpret_cast<const int8_t *>(columns.at(index) + begin * rows.digits * TILE),
+                                       (columns.panel_size + SIDE) * 4};
+                },
+                [&](int64_t index) {
+                    return TileScales{columns.plans[index].moderate_down, columns.plans[index].down};
+                },
+                [&](int64_t row, int64_t index, Floats values) {
+                    write_places(columns.plans[index], product.out + (first + row) * product.row_stride, values);
+                });
+        }
+        floats.release(), panel.release();
+    });
+}
+
+// place(product index, column) gives the Place.
 template <class GetPlace>
-static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
-                         const GetPlace &place) {
-    const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, (block_rows + SIDE - 1) / SIDE, panels_of);
+static void multiply_all(const std::vector<ConvProduct> &products, int threads, const GetPlace &place) {
+    const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, BLOCK_LINES / SIDE, panels_of);
     const int64_t count = static_cast<int64_t>(units.size());
     std::atomic<int64_t> next{0};
     in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {

@@ -49,11 +49,10 @@ void op_conv(const isobit_call &call) {
     fill(x, scales, image, call.threads);
     // Lanes of k: element of the filter, then bundle of channels.
     const int64_t taps = z.R * z.S, K = LANE * image.bundles * taps;
-    std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
     const Filters filters{w.x, z.groups, z.E, z.D, taps, first_integers(taps)};
-    prepare_panels(operands, range, K, call.threads, [&](int64_t group, int64_t first, int used, float *floats) {
+    const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
         return output_lines(filters, group, first, used, LANE * image.bundles, floats);
-    });
+    };
     std::vector<int64_t> steps;
     for (int64_t tap = 0; tap < taps; ++tap)
         for (int64_t d = 0; d < image.bundles; ++d)
@@ -62,14 +61,15 @@ void op_conv(const isobit_call &call) {
     const int64_t places = z.P * z.Q;
     std::vector<ConvProduct> products;
     for (int64_t group = 0; group < z.groups; ++group)
-        products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
-                            image.plane_size(), &steps, z.N * places, &scales,
-                            data_of<float>(*call.output) + group * z.E * places, places, range.wide});
-    multiply_all(products, call.threads, z.E, [&](int64_t group, int64_t j) {
+        products.push_back({nullptr, image.data + group * image.planes * image.plane_size(), image.plane_size(), &steps,
+                            z.N * places, &scales, data_of<float>(*call.output) + group * z.E * places, places,
+                            range.wide});
+    const auto place = [&](int64_t group, int64_t j) {
         const int64_t n = j / places, p = j % places / z.Q, q = j % z.Q;
         return Place{n * image.sample_size() + p * image.columns + q, n * z.O * places + p * z.Q + q,
                      n * z.groups + group};
-    });
+    };
+    multiply_filters(products, z.E, K, range, call.threads, scratch, lines, nullptr, place);
     scratch.release();
 }
 
@@ -117,11 +117,9 @@ void op_conv_grad_input(const isobit_call &call) {
             const int64_t U = u1 - u0, V = v1 - v0;
             if (U <= 0 || V <= 0) continue;
             const int64_t K = LANE * image.bundles * static_cast<int64_t>(taps.size());
-            std::vector<ConvRows> operands = make_operands(z.D, K, range.wide, z.groups, scratch.operands);
             const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
                 return input_lines(filters, group, first, used, LANE * image.bundles, floats);
             };
-            prepare_panels(operands, range, K, call.threads, lines, filter_maxima.data());
             for (const int64_t tap : taps)
                 for (int64_t e = 0; e < image.bundles; ++e)
                     steps.push_back(e * image.bundle_size() +
@@ -129,15 +127,16 @@ void op_conv_grad_input(const isobit_call &call) {
                                     image.low[1] - tap % z.S * z.dilation[1] / z.stride[1]);
             std::vector<ConvProduct> products;
             for (int64_t group = 0; group < z.groups; ++group)
-                products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
-                                    image.plane_size(), &steps, z.N * U * V, &scales,
+                products.push_back({nullptr, image.data + group * image.planes * image.plane_size(), image.plane_size(),
+                                    &steps, z.N * U * V, &scales,
                                     data_of<float>(*call.output) + group * z.D * z.H * z.W, z.H * z.W, range.wide});
-            multiply_all(products, call.threads, z.D, [&](int64_t group, int64_t j) {
+            const auto place = [&](int64_t group, int64_t j) {
                 const int64_t n = j / (U * V), u = u0 + j / V % U, v = v0 + j % V;
                 const int64_t h = u * z.stride[0] + a - z.padding[0], column = v * z.stride[1] + b - z.padding[1];
                 return Place{n * image.sample_size() + u * image.columns + v, (n * z.C * z.H + h) * z.W + column,
                              n * z.groups + group};
-            });
+            };
+            multiply_filters(products, z.D, K, range, call.threads, scratch, lines, filter_maxima.data(), place);
         }
     scratch.release();
 }

@@ -60,9 +60,14 @@ static inline View input_lines(const Filters &filters, int64_t group, int64_t fi
                                float *out) {
     for (int64_t t = 0; t < filters.count() && filters.E < channels; ++t)
         std::fill_n(out + (t * channels + filters.E) * used, (channels - filters.E) * used, 0.0f);
-    for (int64_t e = 0; e < filters.E; ++e)
-        gather_taps(filters.w + ((group * filters.E + e) * filters.D + first) * filters.size, used, filters.size,
-                    filters.taps, out + e * used, channels * used);
+    const int64_t row = filters.D * filters.size, span = std::min<int64_t>(used * filters.size, 1024);
+    const float *from = filters.w + (group * filters.E * filters.D + first) * filters.size;
+    constexpr int64_t AHEAD = 6;  // rows: they lie far apart, so nothing but this fetches them in time
+    for (int64_t e = 0; e < filters.E; ++e, from += row) {
+        if (e + AHEAD < filters.E)
+            for (int64_t i = 0; i < span; i += 64 / sizeof(float)) __builtin_prefetch(from + AHEAD * row + i);
+        gather_taps(from, used, filters.size, filters.taps, out + e * used, channels * used);
+    }
     return {out, first + used, filters.count() * channels, 1, used, first};
 }
 

@@ -58,7 +58,7 @@ static inline void conv_grad_weight_products(const Geometry &z, const FloatImage
         products.push_back({&operands[group], image.data + group * image.planes * image.plane_size(),
                             image.plane_size(), &steps, taps * z.D, &x_scales, out + group * z.E * z.D * taps,
                             z.D * taps, range.wide});
-    multiply_all(products, threads, 224, [&](int64_t group, int64_t j) {
+    multiply_all(products, threads, [&](int64_t group, int64_t j) {
         const int64_t tap = j / z.D, d = j % z.D;
         return Place{(tap / z.S * z.dilation[0] * image.columns + tap % z.S * z.dilation[1]) * z.D + d, d * taps + tap,
                      group * z.D + d};

@@ -81,12 +81,10 @@ static void multiply_places(const ConvProduct &product, int64_t row_begin, int64
         });
 }
 
-// place(product index, column) gives the Place; block_rows: lines of the filters taken at a time.
+// place(product index, column) gives the Place.
 template <class GetPlace>
-static void multiply_all(const std::vector<ConvProduct> &products, int threads, int64_t block_rows,
-                         const GetPlace &place) {
-    const std::vector<ConvUnit> units =
-        share_out<TILE_COLUMNS>(products, threads, (block_rows + TILE_ROWS - 1) / TILE_ROWS, panels_of);
+static void multiply_all(const std::vector<ConvProduct> &products, int threads, const GetPlace &place) {
+    const std::vector<ConvUnit> units = share_out<TILE_COLUMNS>(products, threads, BLOCK_LINES / TILE_ROWS, panels_of);
     for_each_unit(threads, static_cast<int64_t>(units.size()), [&](int64_t index) {
         const ConvUnit &unit = units[index];
         multiply_places(products[unit.product], unit.row, unit.row_end, unit.column, unit.column_end,

@@ -41,7 +41,7 @@ static inline std::vector<ConvRows> make_operands(int64_t lines, int64_t K, bool
 // view(group, first line, lines, floats) lays the lines of a panel out in `floats`, enough of them for K a line.
 template <class GetView>
 static void prepare_panels(std::vector<ConvRows> &operands, const Range &range, int64_t K, int threads,
-                           const GetView &view, const int32_t *maxima = nullptr) {
+                           const GetView &view, const int32_t *maxima) {
     const int64_t groups = static_cast<int64_t>(operands.size()), panels = panels_of(operands[0]);
     const int64_t lines = first_of(operands[0], panels - 1) + used_of(operands[0], panels - 1);
     std::vector<char> is_moderate(groups * panels);
@@ -55,6 +55,35 @@ static void prepare_panels(std::vector<ConvRows> &operands, const Range &range, 
     });
     for (int64_t unit = 0; unit < groups * panels; ++unit)
         operands[unit / panels].scales.is_moderate &= is_moderate[unit] != 0;
+}
+
+// Products of filters, `lines` of each group, with columns of an image; view and maxima as for prepare_panels, place as
+// for multiply_all.
+template <class GetView, class GetPlace>
+static void multiply_filters(std::vector<ConvProduct> &products, int64_t lines, int64_t K, const Range &range,
+                             int threads, Room &scratch, const GetView &view, const int32_t *maxima,
+                             const GetPlace &place) {
+#if defined(__AMX_INT8__)
+    if (has_few_columns(products[0], lines)) {
+        for (size_t group = 0; group < products.size(); ++group) {
+            const int64_t index = static_cast<int64_t>(group);
+            const auto lines_of = [&](int64_t first, int used, float *out) { return view(index, first, used, out); };
+            const auto placed = [&](int64_t column) { return place(index, column); };
+            const int32_t *known = maxima ? maxima + index * lines : nullptr;
+            (range.wide ? multiply_few_columns<true, decltype(lines_of), decltype(placed)>
+                        : multiply_few_columns<false, decltype(lines_of), decltype(placed)>)(products[group], lines, K,
+                                                                                             range, threads,
+                                                                                             scratch.operands, lines_of,
+                                                                                             known, placed);
+        }
+        return;
+    }
+#endif
+    std::vector<ConvRows> operands =
+        make_operands(lines, K, range.wide, static_cast<int64_t>(products.size()), scratch.operands);
+    prepare_panels(operands, range, K, threads, view, maxima);
+    for (size_t group = 0; group < products.size(); ++group) products[group].rows = &operands[group];
+    multiply_all(products, threads, place);
 }
 
 }  // namespace isobit::ISOBIT_ISA

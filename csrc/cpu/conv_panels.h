@@ -63,19 +63,23 @@ struct ConvUnit {
     int64_t product, row, row_end, column, column_end;
 };
 
-// Blocks of columns, and of rows where there are many. panels(rows) counts them.
+constexpr int64_t BLOCK_LINES = 224;  // of the filters: their chunks stay in L2
+
+// Blocks of rows and columns, several for each thread where there are so many panels. panels(rows) counts them.
 template <int COLUMNS, class Product, class Panels>
 static std::vector<ConvUnit> share_out(const std::vector<Product> &products, int threads, int64_t block_rows,
                                        const Panels &panels) {
     std::vector<ConvUnit> units;
+    const auto blocks = [](int64_t all, int64_t block) { return (all + block - 1) / block; };
     for (size_t at = 0; at < products.size(); ++at) {
-        const int64_t rows = panels(*products[at].rows), columns = (products[at].columns + COLUMNS - 1) / COLUMNS;
-        int64_t across = 256 / COLUMNS;
-        while (across > 1 && static_cast<int64_t>(products.size()) * ((columns + across - 1) / across) < 8 * threads)
-            across /= 2;
+        const int64_t rows = panels(*products[at].rows), columns = blocks(products[at].columns, COLUMNS);
+        const int64_t wanted = threads == 1 ? 1 : 6 * threads / static_cast<int64_t>(products.size()) + 1;
+        int64_t down = std::min(block_rows, rows), across = std::min<int64_t>(256 / COLUMNS, columns);
+        while (blocks(rows, down) * blocks(columns, across) < wanted && down + across > 2)
+            across > 1 && (across >= down || down <= 2) ? across = blocks(across, 2) : down = blocks(down, 2);
         for (int64_t column = 0; column < columns; column += across)
-            for (int64_t row = 0; row < rows; row += block_rows)
-                units.push_back({static_cast<int64_t>(at), row, std::min(row + block_rows, rows), column,
+            for (int64_t row = 0; row < rows; row += down)
+                units.push_back({static_cast<int64_t>(at), row, std::min(row + down, rows), column,
                                  std::min(column + across, columns)});
     }
     return units;
