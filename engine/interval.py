@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median_low
 
 from engine.execute import NodeFault
 from engine.job import JobFolder, next_state
@@ -42,7 +43,7 @@ def resolve(job: JobFolder, backend: str = "native", threads: int = 1, clock: Cl
 
 
 def measure(job: JobFolder, backend: str = "native", threads: int = 1, clock: Clock = time.perf_counter_ns) -> Costs:
-    """The costs of a job's first steps: the fastest of three after one that warms up, of fewer where they take long."""
+    """The costs of a job's first steps: the middle of three after one that warms up, of fewer where they take long."""
     resident, hasher = Resident(job.program, backend, threads), StateHasher(backend, threads)
     state = job.start_state(backend, resident.slots)
     resident.load(state)
@@ -64,4 +65,4 @@ def measure(job: JobFolder, backend: str = "native", threads: int = 1, clock: Cl
         if len(times) > 1 and committed - begun > PATIENCE_NS:
             break
     steps, commits = zip(*times[1:] or times or [(0, 0)], strict=True)
-    return Costs(min(steps), min(commits))
+    return Costs(median_low(steps), median_low(commits))
