@@ -29,9 +29,12 @@ Array = np.ndarray
 
 
 class Resident:
-    """Steps of a program on a state of its own."""
+    """Steps of a program on a state of its own.
 
-    def __init__(self, program: Program, backend: str = "native", threads: int = 1) -> None:
+    graphs: record the second step, and start every later one as a whole; a ValueError where the backend cannot
+    """
+
+    def __init__(self, program: Program, backend: str = "native", threads: int = 1, graphs: bool = False) -> None:
         self.program, self.backend, self.threads = program, load(backend), threads
         self.memory = self.backend.memory
         calls = _calls_of(program, self.backend)
@@ -40,6 +43,10 @@ class Resident:
         self._inputs = {v.name: self._sources[n].reshape(v.type.shape) for n, v in enumerate(program.inputs)}
         safe = self._plan.first_safe_call
         self._may_fault, self._safe = self._runs_of(calls[:safe]), self._runs_of(calls[safe:])
+        if graphs and self.backend.record is None:
+            raise ValueError(f"graphs: got backend {backend}, want triton or cuda: it records none")
+        self._graphs, self._steps = graphs, 0
+        self._recorded: list[Callable[[], None]] = []
         self._metrics = [(output.name, self._array(output.value)) for output in program.outputs_of("metric")]
         self._copies = self._last_copies()
         shown = self.memory.shown
@@ -66,10 +73,11 @@ class Resident:
         shown = self.memory.shown
         return {name: self._frozen[name] if name in self._frozen else shown(self._inputs[name]) for name in names}
 
-    def step(self, values: Mapping[str, Array]) -> dict[str, Array]:
+    def step(self, values: Mapping[str, Array], meanwhile: Callable[[], None] = lambda: None) -> dict[str, Array]:
         """One step; gives the metrics.
 
-        values: the inputs other than the state, by name
+        values:    the inputs other than the state, by name
+        meanwhile: done by the host once the step is under way
 
         A NodeFault where the program faults; the state is then the one before the step.
         """
@@ -80,6 +88,8 @@ class Resident:
         except Fault:
             Executor(self.program, self.backend.name, self.threads).step(self._inputs)
             raise
+        self._steps += 1
+        meanwhile()
         memory = self.memory
         metrics = {name: memory.get(memory.clone(array)) for name, array in self._metrics}
         for to, value in [(to, memory.clone(value) if is_state else value) for to, value, is_state in self._copies]:
@@ -88,11 +98,21 @@ class Resident:
 
     def _run(self) -> None:
         """The calls; those that can fault are done, and have not faulted, before the first that overwrites a slot."""
+        if self._graphs and self._steps and not self._recorded:
+            assert self.backend.record is not None, "refused where it is None"
+            self._recorded = [self.backend.record(calls) for calls in (self._may_fault, self._safe)]
+        if self._recorded:
+            may_fault, safe = self._recorded
+            may_fault()
+            self.memory.overwrite()
+            safe()
+            return
         with self.memory.deferred() as check:
-            for run in self._may_fault:
+            for _, run in self._may_fault:
                 run()
             check()
-        for run in self._safe:
+        self.memory.overwrite()
+        for _, run in self._safe:
             run()
 
     def _fill(self, role: str, values: Mapping[str, Array]) -> None:
@@ -107,8 +127,11 @@ class Resident:
         view = self._plan.views[value]
         return self.memory.seen(self._sources[view.source], view.shape, view.strides, view.offset)
 
-    def _runs_of(self, calls: Sequence[Call]) -> list[Callable[[], object]]:
-        return [run for call in calls if (run := self._run_of(call)) is not None]
+    def _runs_of(self, calls: Sequence[Call]) -> list[tuple[str, Callable[[], object]]]:
+        """(what it is called, what it does) of the calls that do something."""
+        names = [f"node %{call.members[0]} {node_of(self.program, call.members[0]).op}" for call in calls]
+        runs = [self._run_of(call) for call in calls]
+        return [(name, run) for name, run in zip(names, runs, strict=True) if run is not None]
 
     def _run_of(self, call: Call) -> Callable[[], object] | None:
         """What a call does in every step; None for a layout operator that is a view."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -116,18 +116,32 @@ class StateHasher:
 
         They must not change afterwards.
         """
-        changed = [name for name, array in arrays.items() if self._last.get(name, (None,))[0] is not array]
-        roots = dict(zip(changed, self._chunk_roots([arrays[name] for name in changed]), strict=True))
-        kept = {name: (array, roots[name] if name in roots else self._last[name][1]) for name, array in arrays.items()}
-        self._last = kept
-        slots = tuple(Slot(name, type_of(array), root_of(kept[name][1])) for name, array in arrays.items())
-        return StateCommitment(slots, tuple(kept[slot.name][1] for slot in slots))
+        return self.begin(arrays)()
 
-    def _chunk_roots(self, arrays: list[Any]) -> list[tuple[bytes, ...]]:
-        many = load(self._backend).many_roots
-        if many is not None:
-            return [tuple(roots) for roots in many(arrays, CHUNK_LEAVES, threads=self._threads)]
-        return [chunk_roots(array, self._backend, self._threads) for array in arrays]
+    def begin(self, arrays: Mapping[str, Any]) -> Callable[[], StateCommitment]:
+        """The same, begun where the backend can hash beside what it computes: a function to call before the next one.
+
+        The arrays must not change before the backend's memory was told of it (`overwrite`).
+        """
+        arrays = dict(arrays)
+        changed = [name for name, array in arrays.items() if self._last.get(name, (None,))[0] is not array]
+        finish = self._chunk_roots([arrays[name] for name in changed])
+
+        def commitment() -> StateCommitment:
+            roots = dict(zip(changed, finish(), strict=True))
+            self._last = {n: (array, roots[n] if n in roots else self._last[n][1]) for n, array in arrays.items()}
+            slots = tuple(Slot(name, type_of(array), root_of(self._last[name][1])) for name, array in arrays.items())
+            return StateCommitment(slots, tuple(self._last[slot.name][1] for slot in slots))
+
+        return commitment
+
+    def _chunk_roots(self, arrays: list[Any]) -> Callable[[], list[tuple[bytes, ...]]]:
+        begin = load(self._backend).begin_roots
+        if begin is not None:
+            finish = begin(arrays, CHUNK_LEAVES, threads=self._threads)
+            return lambda: [tuple(roots) for roots in finish()]
+        found = [chunk_roots(array, self._backend, self._threads) for array in arrays]
+        return lambda: found
 
 
 def require_canonical(array: Array, what: str) -> Array:

@@ -21,7 +21,7 @@ from engine.outputs import OutputFiles
 from engine.replay import check
 from engine.resident import OnHost, Resident
 from engine.run import RunFolder, read_state, writing
-from engine.state import StateHasher
+from engine.state import StateCommitment, StateHasher
 from engine.store import Checkpoint
 
 __all__ = ["Progress", "RunFolder", "check", "train"]
@@ -58,6 +58,7 @@ def train(
     checkpoint_every: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     interval: int | None = None,
+    graphs: bool = False,
 ) -> Progress:
     """Start or resume a run and go on until all steps, or `until` of them, are done; gives where it stands.
 
@@ -66,6 +67,7 @@ def train(
 
     interval: steps between commitments, as in an accepted bid; None: as the run began, or as the job has it, measured
               here where a run begins and the job leaves it open
+    graphs:   start whole steps as CUDA graphs; a ValueError where the backend or this machine cannot
     """
     job = job_folder if isinstance(job_folder, JobFolder) else open_job(job_folder, backend, threads)
     last = job.job.steps if until is None else until
@@ -77,7 +79,7 @@ def train(
         if interval not in (None, run.interval):
             raise ValueError(f"train: got interval {interval}, want the run's own {run.interval}")
         saving = Saving.by_itself(job.job.steps, run.interval) if checkpoint_every is None else Saving(checkpoint_every)
-        with closing(_Run(job, run, backend, threads)) as going, _stop_signals() as stop:
+        with closing(_Run(job, run, backend, threads, graphs)) as going, _stop_signals() as stop:
             return going.advance(last, saving, stop, progress or (lambda _: None))
 
 
@@ -107,13 +109,23 @@ class Saving:
         self.longest_s = max(self.longest_s, seconds)
 
 
+@dataclass(slots=True)
+class _Pending:
+    """A step that is done but for its root and its report."""
+
+    step: int
+    metrics: dict[str, Any]
+    commitment: Callable[[], StateCommitment] | None
+    root: bytes | None = None
+
+
 class _Run:
     """A run being written: the state after its last step, and the open logs."""
 
-    def __init__(self, job: JobFolder, run: RunFolder, backend: str, threads: int) -> None:
+    def __init__(self, job: JobFolder, run: RunFolder, backend: str, threads: int, graphs: bool) -> None:
         self.job, self.run = job, run
         self.hasher = StateHasher(backend, threads)
-        self.resident = Resident(job.program, backend, threads)
+        self.resident = Resident(job.program, backend, threads, graphs)
         self.saved = max(run.checkpoints(), default=0)
         self.state: dict[str, Any] = read_state(job, run, self.saved, backend, self.resident.slots)
         self.resident.load(self.state)
@@ -125,26 +137,32 @@ class _Run:
         self.outputs = OutputFiles(run.folder, job.program, self.step)
         self.synced = time.monotonic()
         self.ahead = None if self.resident.memory.on_host else Ahead(job)
+        self.pending: _Pending | None = None
+        self.now = Progress(self.step, job.job.steps, {}, None, 0.0, 0.0)
 
     def advance(self, last: int, saving: Saving, stop: threading.Event, report: Callable[[Progress], None]) -> Progress:
         """Steps until `last`, or until stopped; checkpoints on the way, and at the end."""
-        first, started = self.step, time.monotonic()
-        now = self._progress({}, self._commit(), 0.0)
+        self.first, self.started, self.report = self.step, time.monotonic(), report
+        on_host = self.resident.memory.on_host
+        self._begin_commit({})
+        if on_host:
+            self._finish()
         while self.step < last and not stop.is_set():
-            numbers = self._one_step()
-            root = self._commit()
-            if saving.is_due(self.step, (begun := time.monotonic()) - started):
+            self._begin_commit(self._one_step())
+            if saving.is_due(self.step, (begun := time.monotonic()) - self.started):
                 self._save()
                 saving.took(time.monotonic() - begun)
-            now = self._progress(numbers, root, (self.step - first) / max(time.monotonic() - started, 1e-9))
-            report(now)
+            if on_host:
+                self._finish()
         self._save()
-        return now
+        self._finish()
+        return self.now
 
     def _one_step(self) -> dict[str, Any]:
         try:
-            metrics = self.resident.step(self._inputs())
+            metrics = self.resident.step(self._inputs(), self._finish)
         except NodeFault as fault:
+            self._finish()
             self._save()
             where = {"step": self.step, "node": fault.node, "operator": fault.operator, "element": fault.element}
             self.run.write_fault({**where, "reason": fault.reason})
@@ -161,15 +179,32 @@ class _Run:
         seed = int(self.state["seed"])
         return self.job.other_inputs(self.step, seed) if self.ahead is None else self.ahead.inputs(self.step, seed)
 
-    def _commit(self) -> bytes | None:
-        """Append the state's root to the log where the job commits to it."""
-        if self.step % self.run.interval and self.step < self.job.job.steps:
-            return None
-        root = self.hasher.commit(self.state).root
-        self.roots.write(self.step, root)
+    def _begin_commit(self, numbers: dict[str, Any]) -> None:
+        """Begins to hash the state where the run commits to it; on a device, the next step begins before it is over."""
+        is_committed = self.step % self.run.interval == 0 or self.step == self.job.job.steps
+        self.pending = _Pending(self.step, numbers, self.hasher.begin(self.state) if is_committed else None)
+
+    def _write_root(self) -> None:
+        """Append the root of the last step's state to the log."""
+        pending = self.pending
+        if pending is None or pending.commitment is None:
+            return
+        pending.root = pending.commitment().root
+        pending.commitment = None
+        self.roots.write(pending.step, pending.root)
         if time.monotonic() - self.synced > SYNC_EVERY_S:
             self._sync()
-        return root
+
+    def _finish(self) -> None:
+        """What is left to do of the last step: its root and its report."""
+        self._write_root()
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        rate = (pending.step - self.first) / max(time.monotonic() - self.started, 1e-9)
+        self.now = self._progress(pending, rate)
+        if pending.step > self.first:
+            self.report(self.now)
 
     def _sync(self) -> None:
         self.roots.sync()
@@ -180,6 +215,7 @@ class _Run:
         """A checkpoint of the state. Logs and outputs reach the disk before it does: it never outruns them."""
         if self.step == self.saved:
             return
+        self._write_root()
         self._sync()
         self.outputs.sync()
         state = self.hasher.commit(self.state)
@@ -187,9 +223,9 @@ class _Run:
         self.run.store.write_checkpoint(checkpoint, OnHost(self.state, self.resident.memory))
         self.saved = self.step
 
-    def _progress(self, numbers: dict[str, Any], root: bytes | None, rate: float) -> Progress:
+    def _progress(self, done: _Pending, rate: float) -> Progress:
         steps = self.job.job.steps
-        return Progress(self.step, steps, numbers, root, rate, (steps - self.step) / rate if rate else 0.0)
+        return Progress(done.step, steps, done.metrics, done.root, rate, (steps - done.step) / rate if rate else 0.0)
 
     def close(self) -> None:
         """Give the logs back."""

@@ -31,8 +31,10 @@ class Backend:
     subtree_roots: (array or bytes, leaves per subtree, threads=1) -> their roots
     leaf_hashes:   (array or bytes, threads=1) -> the hashes of the leaves, joined
     memory:        where the values of a step are kept
-    many_roots:    (arrays of the memory, leaves per subtree, threads=1) -> per array, its subtree roots; together
-                   where that is faster than one by one
+    begin_roots:   (arrays of the memory, leaves per subtree, threads=1) -> a function that gives, per array, its
+                   subtree roots: where it can, beside what it computes meanwhile; None where they are hashed one by one
+    record:        (named calls on the memory's arrays) -> a function that does them again, started as one; None where
+                   the backend has no such thing
     about:         the device, its versions, and on which GPUs the kernels are proven; None for the CPU's
     compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
                    arrays where none are given; None where the backend runs one operator at a time
@@ -52,9 +54,10 @@ class Backend:
     compile_group: Callable[[Group], Callable[..., Sequence[Array]]] | None = None
     prepare: Callable[[str, Sequence[TensorType], Attributes], Callable[..., Array]] | None = None
     memory: Memory = field(default_factory=HostMemory)
-    many_roots: Callable[..., list[list[bytes]]] | None = None
+    begin_roots: Callable[..., Callable[[], list[list[bytes]]]] | None = None
     about: Callable[[], str] | None = None
     compile_attention: Callable[[Attention], Callable[..., Sequence[Array]]] | None = None
+    record: Callable[..., Callable[[], None]] | None = None
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -128,12 +131,15 @@ def _load_native() -> Backend:
     def leaf_hashes(data: Data, threads: int = 1) -> bytes:
         return module.leaf_hashes(as_bytes(data), LEAF_SIZE, threads)
 
-    def many_roots(arrays: Sequence[Array], leaves_per_subtree: int, threads: int = 1) -> list[list[bytes]]:
-        return module.many_subtree_roots([as_bytes(x) for x in arrays], LEAF_SIZE, leaves_per_subtree, threads)
+    def begin_roots(
+        arrays: Sequence[Array], leaves_per_subtree: int, threads: int = 1
+    ) -> Callable[[], list[list[bytes]]]:
+        found = module.many_subtree_roots([as_bytes(x) for x in arrays], LEAF_SIZE, leaves_per_subtree, threads)
+        return lambda: found
 
     hashes = (tree_root, subtree_roots, leaf_hashes)
     own = (native.run, native.group_maxima, *hashes, compile_group, native.prepare)
-    return Backend("native", *own, many_roots=many_roots)
+    return Backend("native", *own, begin_roots=begin_roots)
 
 
 def _load_portable() -> Backend:
@@ -153,8 +159,9 @@ def _load_triton() -> Backend:
     import_module("triton")  # before torch, whose import takes seconds
     triton = import_module("kernels.triton")
     triton.device()
-    functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.many_roots, triton.about)
-    return Backend("triton", triton.run, triton.maxima, *HASHES, *functions, triton.compile_attention)
+    functions = (triton.compile_group, triton.prepare, triton.MEMORY, triton.begin_roots, triton.about)
+    more = (triton.compile_attention, triton.record_graph)
+    return Backend("triton", triton.run, triton.maxima, *HASHES, *functions, *more)
 
 
 def _load_cuda() -> Backend:

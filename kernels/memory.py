@@ -25,6 +25,7 @@ class Memory(Protocol):
     shown:    the same array, not writable where the kind can say so
     scratch:  bytes that an operator takes beside its operands and its result; attention_scratch: that attention does
     free:     bytes that may still be taken; None where the machine's own memory is meant
+    overwrite: called before a state is overwritten: what still reads it comes first
     deferred: within it, faults are looked for together: the function that it gives raises one if there was any
     """
 
@@ -41,6 +42,7 @@ class Memory(Protocol):
     def scratch(self, op: str, types: Any, attributes: Any) -> int: ...
     def attention_scratch(self, attention: Any) -> int: ...
     def free(self) -> int | None: ...
+    def overwrite(self) -> None: ...
     def deferred(self) -> Any: ...
 
 
@@ -88,6 +90,9 @@ class HostMemory:
 
     def free(self) -> int | None:
         return None
+
+    def overwrite(self) -> None:
+        pass
 
     @contextmanager
     def deferred(self) -> Iterator[Callable[[], None]]:

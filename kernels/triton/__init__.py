@@ -14,8 +14,9 @@ import torch
 from kernels.spec.operator import Array, Attributes
 from kernels.triton import arrangement, conv, elementwise, indexing, matmul, random, reduction, scale
 from kernels.triton.attention import compile_attention
+from kernels.triton.graphs import record as record_graph
 from kernels.triton.group import compile_group
-from kernels.triton.hashing import many_roots
+from kernels.triton.hashing import begin_roots
 from kernels.triton.launch import device, versions
 from kernels.triton.memory import DeviceMemory, plain, to_device
 from kernels.triton.record import about
@@ -25,12 +26,13 @@ __all__ = [
     "MEMORY",
     "OPERATORS",
     "about",
+    "begin_roots",
     "compile_attention",
     "compile_group",
     "device",
-    "many_roots",
     "maxima",
     "prepare",
+    "record_graph",
     "run",
     "run_tensors",
     "versions",

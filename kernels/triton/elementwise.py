@@ -216,7 +216,7 @@ def rounded(x: torch.Tensor, op: str) -> torch.Tensor:
 
 def canonical(x: torch.Tensor) -> torch.Tensor:
     """x with the law's NaN."""
-    nan = torch.tensor(CANONICAL_NAN, dtype=torch.int32, device=x.device).view(torch.float32)
+    nan = torch.full((), CANONICAL_NAN, dtype=torch.int32, device=x.device).view(torch.float32)
     return torch.where(x != x, nan, x)
 
 

@@ -13,23 +13,34 @@ import torch
 
 from kernels.types import Fault
 
-_pending: list[list[torch.Tensor]] = []
+_pending: list[Deferred] = []
+
+
+class Deferred:
+    """Checks that did not wait."""
+
+    def __init__(self) -> None:
+        self.found: list[torch.Tensor] = []
+
+    def joined(self) -> torch.Tensor | None:
+        """Whether any failed, on the device; None where there were no checks."""
+        return torch.stack(self.found).any() if self.found else None
+
+    def __call__(self) -> None:
+        """Waits for the device; a Fault where any failed."""
+        faulted = self.joined()
+        self.found.clear()
+        if faulted is not None and bool(faulted):
+            raise Fault("step", 0, "an operator faulted")
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], None]]:
-    """Checks within it do not wait; the function that it gives does, and raises a Fault where any check failed."""
-    found: list[torch.Tensor] = []
+def deferred() -> Iterator[Deferred]:
+    """Checks within it do not wait; what it gives does, when it is called."""
+    found = Deferred()
     _pending.append(found)
-
-    def check() -> None:
-        if found and bool(torch.stack(found).any()):
-            found.clear()
-            raise Fault("step", 0, "an operator faulted")
-        found.clear()
-
     try:
-        yield check
+        yield found
     finally:
         _pending.pop()
 
@@ -42,7 +53,7 @@ def require(op: str, wrong: torch.Tensor, reason: Callable[[int], str]) -> bool:
     returns: False inside `deferred`, where wrong elements may be left
     """
     if _pending:
-        _pending[-1].append(wrong.any())
+        _pending[-1].found.append(wrong.any())
         return False
     places = wrong.reshape(-1).nonzero()
     if places.numel():

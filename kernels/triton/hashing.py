@@ -5,7 +5,7 @@ The same hashes as kernels/hashing.py: SHA-256(0x00 || leaf) of each 1 KiB, SHA-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
@@ -14,6 +14,7 @@ import triton
 
 from kernels import hashing
 from kernels.hashing import HASH_SIZE, LEAF_SIZE
+from kernels.triton import streams
 from kernels.triton.launch import INTERPRETED, OPTIONS, device
 from kernels.triton.sha256 import leaf_kernel, node_kernel
 from kernels.triton.sha256_constants import ROUND_WORDS
@@ -31,27 +32,51 @@ def many_roots(
     arrays: Sequence[torch.Tensor | np.ndarray], leaves_per_subtree: int, threads: int = 1
 ) -> list[list[bytes]]:
     """Per array, the roots over each run of that many leaves; tensors together, what is on the host there."""
-    tensors = [x.contiguous() for x in arrays if isinstance(x, torch.Tensor)]
-    on_device = iter(tensor_roots(tensors, leaves_per_subtree))
-    return [
-        next(on_device) if isinstance(x, torch.Tensor) else hashing.subtree_roots(x, leaves_per_subtree) for x in arrays
-    ]
+    return begin_roots(arrays, leaves_per_subtree, threads)()
 
 
-def tensor_roots(tensors: Sequence[torch.Tensor], leaves_per_subtree: int) -> list[list[bytes]]:
-    """Per contiguous tensor, the roots over each run of leaves of its bytes."""
+def begin_roots(
+    arrays: Sequence[torch.Tensor | np.ndarray], leaves_per_subtree: int, threads: int = 1
+) -> Callable[[], list[list[bytes]]]:
+    """The same, begun beside what the device computes: the function that it gives waits for the roots.
+
+    Until then the tensors are read: `streams.join` before they are overwritten.
+    """
+    tensors = [x for x in arrays if isinstance(x, torch.Tensor)]
+    finish = tensor_roots(tensors, leaves_per_subtree)
+    on_host = {
+        i: hashing.subtree_roots(x, leaves_per_subtree) for i, x in enumerate(arrays) if isinstance(x, np.ndarray)
+    }
+
+    def roots() -> list[list[bytes]]:
+        on_device = iter(finish())
+        return [on_host[i] if i in on_host else next(on_device) for i in range(len(arrays))]
+
+    return roots
+
+
+def tensor_roots(tensors: Sequence[torch.Tensor], leaves_per_subtree: int) -> Callable[[], list[list[bytes]]]:
+    """A function that gives, per tensor, the roots over each run of leaves of its bytes, in row-major order."""
     sizes = tuple(x.numel() * x.element_size() for x in tensors)
-    counts = [-(-size // LEAF_SIZE) for size in sizes]
-    subtrees = [_subtrees(count, leaves_per_subtree) for count in counts]
-    level = leaf_hashes(tuple(x.data_ptr() for x in tensors), sizes)
-    for left, right in levels(tuple(size for sizes in subtrees for size in sizes)):
-        above = torch.empty((len(left), 8), dtype=torch.int32, device=device())
-        grid = (triton.cdiv(len(left), LANES),)
-        node_kernel[grid](level, left, right, above.view(torch.uint32), len(left), round_words(), L=LANES, **OPTIONS)
-        level = above.view(torch.uint32)
-    joined = level.view(torch.int32).cpu().numpy().astype(">i4").tobytes()
-    roots = iter(joined[start : start + HASH_SIZE] for start in range(0, len(joined), HASH_SIZE))
-    return [[next(roots) for _ in sizes] for sizes in subtrees]
+    subtrees = [_subtrees(-(-size // LEAF_SIZE), leaves_per_subtree) for size in sizes]
+    with streams.beside():
+        plain = [x.contiguous() for x in tensors]
+        level = leaf_hashes(tuple(x.data_ptr() for x in plain), sizes)
+        for left, right in levels(tuple(size for sizes in subtrees for size in sizes)):
+            above = torch.empty((len(left), 8), dtype=torch.int32, device=device())
+            grid = (triton.cdiv(len(left), LANES),)
+            node_kernel[grid](
+                level, left, right, above.view(torch.uint32), len(left), round_words(), L=LANES, **OPTIONS
+            )
+            level = above.view(torch.uint32)
+        words = streams.fetch(level.view(torch.int32))
+
+    def roots() -> list[list[bytes]]:
+        joined = words().numpy().astype(">i4").tobytes()
+        parts = iter(joined[start : start + HASH_SIZE] for start in range(0, len(joined), HASH_SIZE))
+        return [[next(parts) for _ in sizes] for sizes in subtrees]
+
+    return roots
 
 
 def _subtrees(count: int, most: int) -> list[int]:

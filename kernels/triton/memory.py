@@ -10,6 +10,7 @@ import torch
 
 from kernels.attention import Attention
 from kernels.spec.operator import Attributes
+from kernels.triton import streams
 from kernels.triton.attention_text import padded, power_of_two
 from kernels.triton.elementwise import DTYPE
 from kernels.triton.faults import deferred
@@ -38,6 +39,7 @@ class DeviceMemory:
 
     on_host = False
     deferred = staticmethod(deferred)
+    overwrite = staticmethod(streams.join)
 
     def allocate(self, size: int) -> torch.Tensor:
         return torch.empty(size, dtype=torch.uint8, device=device())

@@ -58,6 +58,9 @@ def _add_advance(parser: argparse.ArgumentParser) -> None:
         help="steps between commitments, as the accepted bid says (default: the run's, else the job's; where that is "
         "auto, measured once as a run begins)",
     )
+    parser.add_argument(
+        "--graphs", action="store_true", help="start whole steps as CUDA graphs (backends triton and cuda; unproven)"
+    )
     add_machine(parser)
 
 
@@ -77,6 +80,7 @@ def _advance(job: Path, run: Path, options: argparse.Namespace) -> int:
             options.checkpoint_every,
             line,
             options.interval,
+            options.graphs,
         )
     folder = RunFolder(run)
     step, root = max(folder.roots().items())

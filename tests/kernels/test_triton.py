@@ -46,7 +46,7 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
 
 @needs_triton
 @needs_interpreter
-@pytest.mark.parametrize("file", ["triton_attention.py", "triton_groups.py", "triton_state.py"])
+@pytest.mark.parametrize("file", ["triton_attention.py", "triton_graphs.py", "triton_groups.py", "triton_state.py"])
 def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
     finished = run(file, "1")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
