@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from engine.domains import Domain, Finder
 from engine.program import Program
 from kernels.attention import Attention, Product, Score
-from kernels.group import Group, Register, Step
+from kernels.group import ROW_REDUCTIONS, Group, Register, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Cutting:
         parts = self._parts()
         members = {n for part in parts for n in part.members}
         domain = self.domain
-        reductions = {n for n in domain.rows if self.finder.node(n).op in ("sum", "amax", "amin")}
+        reductions = {n for n in domain.rows if self.finder.node(n).op in ROW_REDUCTIONS}
         if not members >= {*domain.full, *domain.scores, *reductions}:
             return []  # a value that no product takes
         return [self._block(part, [other for other in parts if other is not part]) for part in parts]
@@ -181,8 +181,8 @@ class _Cutting:
         return Product(register, w, over, on_left, node.attributes["width"], finder.types[number])
 
 
-def in_order(program: Program, blocks: Sequence[Block]) -> list[int | Block] | None:
-    """The nodes, and each block in the place of its members, after what it reads; None where there is no such order."""
+def in_order(program: Program, blocks: Sequence[Block]) -> list[int | Block]:
+    """The nodes, and each block in the place of its members, after what it reads; without the blocks where no order is."""
     owner: dict[int, int | Block] = {number: block for block in blocks for number in block.members}
     items: dict[int, int | Block] = {block.members[-1]: block for block in blocks}
     items.update((number, number) for number, _ in program.numbered_nodes() if number not in owner)
@@ -203,4 +203,4 @@ def in_order(program: Program, blocks: Sequence[Block]) -> list[int | Block] | N
             missing[reader] -= 1
             if missing[reader] == 0:
                 heapq.heappush(ready, reader)
-    return order if len(order) == len(items) else None
+    return order if len(order) == len(items) else [number for number, _ in program.numbered_nodes()]

@@ -14,10 +14,8 @@ from engine import views
 from engine.program import Node, Program
 from engine.views import View
 from kernels import spec
+from kernels.group import ELEMENTWISE, MOST_COLUMNS, ROW_REDUCTIONS
 
-ELEMENTWISE = frozenset(n for n, o in spec.OPERATORS.items() if o.family == "elementwise" and not o.can_fault)
-REDUCTIONS = frozenset({"sum", "amax", "amin"})
-MOST_COLUMNS = 2**16
 DEEPEST = 256  # elements of a head: a tile holds all of them
 
 
@@ -89,7 +87,7 @@ class Finder:
             domain = Domain(*shape, scores=set(scores))
             for number in range(min(scores) + 1, len(self.types)):
                 node = self.node(number)
-                if number not in scores and (node.op in ELEMENTWISE or node.op in REDUCTIONS):
+                if number not in scores and (node.op in ELEMENTWISE or node.op in ROW_REDUCTIONS):
                     self._join(domain, number, node)
             wrong = {n for n in scores if not self._is_inside(domain, n)}
             scores = scores - wrong
@@ -129,7 +127,7 @@ class Finder:
         inside = [view for view in sources if domain.holds(view.source)]
         if not inside:
             return
-        if node.op in REDUCTIONS:
+        if node.op in ROW_REDUCTIONS:
             if self._is_full(domain, sources[0]) and self._reduces_rows(domain, node):
                 domain.rows.add(number)
         elif self.types[number].size == domain.size:

@@ -17,15 +17,9 @@ from engine.attention import Block, blocks_of, in_order
 from engine.program import Node, Program
 from engine.views import View
 from kernels import spec
-from kernels.group import SPREAD, Group, Register, Step
+from kernels.group import ELEMENTWISE, MOST_COLUMNS, ROW_REDUCTIONS, SPREAD, Group, Register, Step
 
-FAULTING = frozenset(name for name, operator in spec.OPERATORS.items() if operator.can_fault)
-ELEMENTWISE = (
-    frozenset(name for name, operator in spec.OPERATORS.items() if operator.family == "elementwise") - FAULTING
-)
-ROW_REDUCTIONS = frozenset({"sum", "amax", "amin"})
 MOST_MEMBERS = 96
-MOST_COLUMNS = 2**16
 
 
 @dataclass
@@ -48,7 +42,7 @@ def units_of(program: Program, with_attention: bool = False) -> list[Unit]:
     """Every node but the layout operators, in groups as large as their order allows, in an order to run them."""
     grouping = _Grouping(program)
     blocks = blocks_of(program) if with_attention else []
-    for item in in_order(program, blocks) or in_order(program, []) or []:
+    for item in in_order(program, blocks):
         if isinstance(item, Block):
             grouping.add_block(item)
         else:

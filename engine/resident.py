@@ -15,12 +15,12 @@ import numpy as np
 from engine import views
 from engine.arena import Block, places_of
 from engine.execute import Executor, constants_of, require_type
-from engine.fusion import ELEMENTWISE
 from engine.program import Program
 from engine.schedule import Call, calls_of, constant_layouts, node_of
 from engine.views import View
 from kernels import spec
 from kernels.backends import Backend, load
+from kernels.group import ELEMENTWISE
 from kernels.memory import Memory
 from kernels.spec import is_layout
 from kernels.types import Fault

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kernels import spec
 from kernels.types import TensorType
 
 SPREAD = "spread"
+# What a group may hold: operators of every element that cannot fault, and reductions of rows of at most 2^16 elements.
+ELEMENTWISE = frozenset(n for n, o in spec.OPERATORS.items() if o.family == "elementwise" and not o.can_fault)
+ROW_REDUCTIONS = frozenset({"sum", "amax", "amin"})
+MOST_COLUMNS = 2**16
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch.fx import GraphModule, Node
 
@@ -20,6 +24,8 @@ def require_constants(graph: GraphModule) -> None:
             roots[node] = node
         elif node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
             _follow(node, node.target._schema, roots)
+        elif node.target is operator.getitem and node.args[0] in roots:
+            roots[node] = roots[node.args[0]]
 
 
 def _require_small(node: Node, tensor: torch.Tensor) -> None:
@@ -32,8 +38,10 @@ def _require_small(node: Node, tensor: torch.Tensor) -> None:
 
 def _follow(node: Node, schema: torch.FunctionSchema, roots: dict[Node, Node]) -> None:
     """Notes whether the node is a view of a captured tensor; refuses a write to one."""
-    for value, argument in zip(node.args, schema.arguments, strict=False):
-        if not isinstance(value, Node) or value not in roots or argument.alias_info is None:
+    given = [*zip(schema.arguments, node.args, strict=False)]
+    given += [(argument, node.kwargs[argument.name]) for argument in schema.arguments if argument.name in node.kwargs]
+    for argument, value in _each(given):
+        if value not in roots or argument.alias_info is None:
             continue
         if argument.alias_info.is_write:
             raise TraceError(
@@ -42,6 +50,14 @@ def _follow(node: Node, schema: torch.FunctionSchema, roots: dict[Node, Node]) -
             )
         if node.target is not LITERAL:
             roots[node] = roots[value]
+
+
+def _each(given: list[tuple[Any, Any]]) -> Iterator[tuple[Any, Node]]:
+    """(argument, node) of what a call is given, lists of tensors tensor by tensor."""
+    for argument, value in given:
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, Node):
+                yield argument, item
 
 
 def _user(node: Node) -> str:

@@ -103,9 +103,13 @@ def _polar(torchs: Torch, abs: Tensor, angle: Tensor) -> Tensor:
     return torch.complex(abs * angle.cos(), abs * angle.sin())
 
 
-def _part(number: int) -> Callable[[Tensor], Tensor]:
-    """The real or imaginary part with its gradient, which a ComplexTensor's own has not."""
-    return lambda x: torch.view_as_real(x)[..., number] if x.is_complex() or number else x
+def _real(x: Tensor) -> Tensor:
+    """With its gradient, which a ComplexTensor's own has not."""
+    return torch.view_as_real(x)[..., 0] if x.is_complex() else x
+
+
+def _imag(x: Tensor) -> Tensor:
+    return torch.view_as_real(x)[..., 1]
 
 
 REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
@@ -114,9 +118,9 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (torch._C._nn, "adaptive_max_pool2d", _adaptive_max_pool2d),
     (torch, "ctc_loss", ctc_loss),
     (torch, "polar", _polar),
-    (torch, "real", lambda torchs, x: _part(0)(x)),
-    (torch, "imag", lambda torchs, x: _part(1)(x)),
-    (ComplexTensor, "real", property(_part(0))),
-    (ComplexTensor, "imag", property(_part(1))),
+    (torch, "real", lambda torchs, x: _real(x)),
+    (torch, "imag", lambda torchs, x: _imag(x)),
+    (ComplexTensor, "real", property(_real)),
+    (ComplexTensor, "imag", property(_imag)),
     (torch, "grid_sampler", grid_sampler),
 )

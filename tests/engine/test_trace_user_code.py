@@ -96,10 +96,31 @@ class Counting(Graph):
         return super().forward(x)
 
 
+class Filling(Graph):
+    def forward(self, x: Tensor) -> Tensor:
+        torch.add(self.coordinates, 1, out=self.coordinates)
+        return super().forward(x)
+
+
+class Parts(Graph):
+    def forward(self, x: Tensor) -> Tensor:
+        self.coordinates.chunk(2)[1].mul_(0.5)
+        return super().forward(x)
+
+
+class Together(Graph):
+    def forward(self, x: Tensor) -> Tensor:
+        torch._foreach_add_([self.coordinates], 1)
+        return super().forward(x)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
         (Counting(), "aten.add_.Tensor changes a tensor that is no part of the model"),
+        (Filling(), "aten.add.out changes a tensor that is no part of the model"),
+        (Parts(), "aten.mul_.Tensor changes a tensor that is no part of the model"),
+        (Together(), "aten._foreach_add_.Scalar changes a tensor that is no part of the model"),
         (Graph(2**20 + 1), "a tensor of 1048577 elements is no part of the model, want at most 1048576"),
     ],
 )

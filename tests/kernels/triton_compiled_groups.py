@@ -11,8 +11,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton_compiled import assert_exact
 
-from engine.fusion import ELEMENTWISE
-from kernels.group import SPREAD, Group, Register, Step
+from kernels.group import ELEMENTWISE, SPREAD, Group, Register, Step
 from kernels.spec import infer
 from kernels.triton import sha256
 from kernels.triton.group import blocks_of, kernel_of, warps_of
