@@ -182,7 +182,7 @@ class _Cutting:
 
 
 def in_order(program: Program, blocks: Sequence[Block]) -> list[int | Block]:
-    """The nodes, and each block in the place of its members, after what it reads; without the blocks where no order is."""
+    """The nodes, and each block in its members' place, after what it reads; no block where there is no such order."""
     owner: dict[int, int | Block] = {number: block for block in blocks for number in block.members}
     items: dict[int, int | Block] = {block.members[-1]: block for block in blocks}
     items.update((number, number) for number, _ in program.numbered_nodes() if number not in owner)

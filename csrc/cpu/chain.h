@@ -50,9 +50,7 @@ static inline Lanes one_nan(Lanes x) {
 }
 
 static inline Signed rising_keys(Lanes x) { return (Signed)x ^ (Signed)((Unsigned)((Signed)x >> 31) >> 1); }
-static inline Signed falling_keys(Lanes x) {
-    return (Signed)((Unsigned)rising_keys(x) + NAN_STEP);
-}
+static inline Signed falling_keys(Lanes x) { return (Signed)((Unsigned)rising_keys(x) + NAN_STEP); }
 
 static inline Lanes each_lane(Lanes x, float (*f)(float)) {
     for (int i = 0; i < WIDTH; ++i) x[i] = f(x[i]);

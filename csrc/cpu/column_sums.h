@@ -10,7 +10,7 @@ namespace isobit::ISOBIT_ISA {
 namespace {
 
 constexpr int64_t LEAST_GUESS = 128, MOST_GUESS = 256;  // rows: a column of normal values then seldom grows by more
-constexpr int BLOCK_ROWS = 8;       // rows that share a pass over the sums
+constexpr int BLOCK_ROWS = 8;                           // rows that share a pass over the sums
 
 struct ColumnSums {
     int32_t most[PANEL];               // the largest magnitude so far

@@ -155,8 +155,11 @@ int64_t select_block(const void *const *inputs, void *output, int64_t n) {
 template <class F>
 void run_arithmetic(const isobit_call &call) {
     run_blocks(call, 2,
-               {float_arithmetic<F>(), binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(),
-                binary<F, uint32_t, uint32_t>(), {}});
+               {float_arithmetic<F>(),
+                binary<F, int64_t, int64_t>(),
+                binary<F, int32_t, int32_t>(),
+                binary<F, uint32_t, uint32_t>(),
+                {}});
 }
 
 template <class F>
@@ -168,8 +171,7 @@ void run_extremum(const isobit_call &call) {
 
 template <class F>
 void run_signed(const isobit_call &call) {
-    run_blocks(call, 1,
-               {{unary<F, float, float>}, {unary<F, int64_t, int64_t>}, {unary<F, int32_t, int32_t>}, {}, {}});
+    run_blocks(call, 1, {{unary<F, float, float>}, {unary<F, int64_t, int64_t>}, {unary<F, int32_t, int32_t>}, {}, {}});
 }
 
 template <class F>
@@ -183,22 +185,27 @@ void run_comparison(const isobit_call &call, const Blocks &of_bool) {
 template <class F>
 void run_bitwise(const isobit_call &call) {
     run_blocks(call, 2,
-               {{}, binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(), binary<F, uint32_t, uint32_t>(),
+               {{},
+                binary<F, int64_t, int64_t>(),
+                binary<F, int32_t, int32_t>(),
+                binary<F, uint32_t, uint32_t>(),
                 binary<F, uint8_t, uint8_t>()});
 }
 
 template <class F>
 void run_shift(const isobit_call &call) {
-    run_blocks(
-        call, 2,
-        {{}, binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(), binary<F, uint32_t, uint32_t>(), {}});
+    run_blocks(call, 2,
+               {{}, binary<F, int64_t, int64_t>(), binary<F, int32_t, int32_t>(), binary<F, uint32_t, uint32_t>(), {}});
 }
 
 template <bool WANT_REMAINDER>
 void run_division(const isobit_call &call) {
     run_blocks(call, 2,
-               {{}, {divide_block<int64_t, WANT_REMAINDER>}, {divide_block<int32_t, WANT_REMAINDER>},
-                {divide_block<uint32_t, WANT_REMAINDER>}, {}},
+               {{},
+                {divide_block<int64_t, WANT_REMAINDER>},
+                {divide_block<int32_t, WANT_REMAINDER>},
+                {divide_block<uint32_t, WANT_REMAINDER>},
+                {}},
                -1, COSTLY, "division by zero");
 }
 
@@ -207,9 +214,7 @@ void run_division(const isobit_call &call) {
 void op_add(const isobit_call &call) { run_arithmetic<Add>(call); }
 void op_sub(const isobit_call &call) { run_arithmetic<Sub>(call); }
 void op_mul(const isobit_call &call) { run_arithmetic<Mul>(call); }
-void op_div(const isobit_call &call) {
-    run_blocks(call, 2, {float_arithmetic<Div>(), {}, {}, {}, {}});
-}
+void op_div(const isobit_call &call) { run_blocks(call, 2, {float_arithmetic<Div>(), {}, {}, {}, {}}); }
 void op_floor_divide(const isobit_call &call) { run_division<false>(call); }
 void op_remainder(const isobit_call &call) { run_division<true>(call); }
 void op_maximum(const isobit_call &call) { run_extremum<Maximum>(call); }
@@ -227,7 +232,10 @@ void op_shift_right(const isobit_call &call) { run_shift<ShiftRight>(call); }
 
 void op_bit_not(const isobit_call &call) {
     run_blocks(call, 1,
-               {{}, {unary<Not, int64_t, int64_t>}, {unary<Not, int32_t, int32_t>}, {unary<Not, uint32_t, uint32_t>},
+               {{},
+                {unary<Not, int64_t, int64_t>},
+                {unary<Not, int32_t, int32_t>},
+                {unary<Not, uint32_t, uint32_t>},
                 {unary<Not, uint8_t, uint8_t>}});
 }
 

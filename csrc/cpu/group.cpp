@@ -105,8 +105,7 @@ class Worker {
     void run_chain(const Section &section, const Piece &piece, int64_t n) {
         chain_.clear();
         for (const LinkPlan &link : section.links)
-            chain_.push_back(
-                {link.run, places_[link.place] + piece.row * link.row_bytes + piece.at * link.at_bytes});
+            chain_.push_back({link.run, places_[link.place] + piece.row * link.row_bytes + piece.at * link.at_bytes});
         constexpr Lanes none{};
         for (int64_t at = 0; at < n; at += LINK_ELEMENTS) chain_[0].run(none, none, none, none, chain_.data(), at);
     }

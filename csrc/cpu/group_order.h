@@ -35,8 +35,7 @@ void defer_outputs(const isobit_group &group, Plan &plan) {
             if (!lies_on(group.outputs[output.output], group.inputs[i])) continue;
             bool is_written = false;
             for (const Step &step : plan.steps) {
-                if (is_written && reads(step, i))
-                    output.deferred = true;
+                if (is_written && reads(step, i)) output.deferred = true;
                 is_written |= step.result == number;
             }
         }
