@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import torch
 
 from bench.gpu_scale import Scale
 from kernels import backends, conformance, hashing, spec
-from kernels.triton import MEMORY, OPERATORS, compile_group, matmul
+from kernels.triton import MEMORY, OPERATORS, compile_group, matmul, tilings
 from kernels.triton.hashing import many_roots
 
 if TYPE_CHECKING:
@@ -89,9 +90,12 @@ def every_tiling(scale: Scale) -> Iterator[str]:
     a = numbers.standard_normal((257, 700), dtype=np.float32)
     b = numbers.standard_normal((700, 131), dtype=np.float32)
     a[3, 7], b[5, 9], a[6], b[:, 11] = np.nan, -np.inf, 0, 0
-    for width, tilings in matmul.TILINGS.items():
+    for width, found in tilings.TILINGS.items():
         want = spec.run("matmul", [a, b], {"width": width}).tobytes()
-        for tiling in tilings:
+        for tiling in (
+            *found,
+            *(replace(tiling, digit=digit) for tiling in found for digit in ("bfloat16", "float16")),
+        ):
             try:
                 got = matmul.matmul(MEMORY.put(a), MEMORY.put(b), width, tiling)
             except matmul.TOO_LARGE:

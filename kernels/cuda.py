@@ -11,7 +11,9 @@ from kernels.spec.operator import Array, Attributes
 from kernels.triton import MEMORY
 from kernels.triton import prepare as prepare_triton
 from kernels.triton import run as run_triton
-from kernels.triton.matmul import ALIGNMENT, MAX_TERMS, finish, matmul
+from kernels.triton.matmul import finish, matmul
+from kernels.triton.scale import ALIGNMENT
+from kernels.triton.tilings import MAX_TERMS
 from kernels.types import TensorType
 
 

@@ -14,17 +14,18 @@ import triton
 
 from kernels.attention import Attention
 from kernels.spec.matmul import qmax
-from kernels.triton.attention_text import DIGITS, TERMS, AttentionText, power_of_two
+from kernels.triton.attention_text import TERMS, AttentionText, power_of_two
 from kernels.triton.elementwise import DTYPE, inverse_pi
 from kernels.triton.group import axes_of, kernel_of
 from kernels.triton.group_text import Axes
 from kernels.triton.launch import INTERPRETED, OPTIONS
 from kernels.triton.matmul import TOO_LARGE
 from kernels.triton.scale import digits, maxima
+from kernels.triton.tilings import DIGITS
 
 Tile = tuple[int, int]
 # Rows and columns of a tile, tried until one fits this device's shared memory and registers.
-TILES: tuple[Tile, ...] = ((64, 64),) if INTERPRETED else ((64, 64), (32, 64), (32, 32))
+TILES: tuple[Tile, ...] = ((64, 64),) if INTERPRETED else ((64, 64), (64, 32), (32, 64), (32, 32))
 
 
 def compile_attention(attention: Attention, tiles: Sequence[Tile] = TILES) -> Callable[..., Sequence[torch.Tensor]]:

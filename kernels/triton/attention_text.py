@@ -14,9 +14,9 @@ from kernels.attention import Attention, Product
 from kernels.spec.matmul import qmax
 from kernels.triton.group_text import Axes, Blocks, KernelText, Text, Value
 from kernels.triton.member_text import REDUCTIONS
+from kernels.triton.tilings import DIGITS
 
 TERMS = 128  # rows of digits are padded to a multiple of this, and no tile is longer
-DIGITS = {"narrow": 2, "wide": 3}
 
 
 def power_of_two(n: int, least: int) -> int:

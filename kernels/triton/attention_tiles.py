@@ -9,10 +9,12 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from kernels.triton import members
+from kernels.triton import launch, members
 from kernels.triton.scale import CANONICAL_NAN, INFINITY, canonical_nan, magnitude, product_scale, quantise, store
+from kernels.triton.tensor_cores import multiply_add
 
 ONE = tl.constexpr(0x3F800000)
+DIGIT = tl.constexpr(launch.DIGIT)
 
 
 @triton.jit
@@ -29,17 +31,18 @@ def tile_of(x, row, term, terms):
 @triton.jit
 def exact_product(a0, a1, a2, b0, b1, b2, DIGITS: tl.constexpr):
     """The int64 sums of digits [I, K] times [K, J]; pairs of equal weight share an int32 sum, below 2^31."""
-    c0 = tl.dot(a0, b0, out_dtype=tl.int32)
-    c1 = tl.dot(a0, b1, out_dtype=tl.int32)
-    c1 = tl.dot(a1, b0, c1, out_dtype=tl.int32)
-    c2 = tl.dot(a1, b1, out_dtype=tl.int32)
+    zero = tl.zeros((a0.shape[0], b0.shape[1]), tl.int32)
+    c0 = multiply_add(a0, b0, zero, DIGIT)
+    c1 = multiply_add(a0, b1, zero, DIGIT)
+    c1 = multiply_add(a1, b0, c1, DIGIT)
+    c2 = multiply_add(a1, b1, zero, DIGIT)
     total = c0.to(tl.int64) + (c1.to(tl.int64) << 8)
     if DIGITS == 3:
-        c2 = tl.dot(a0, b2, c2, out_dtype=tl.int32)
-        c2 = tl.dot(a2, b0, c2, out_dtype=tl.int32)
-        c3 = tl.dot(a1, b2, out_dtype=tl.int32)
-        c3 = tl.dot(a2, b1, c3, out_dtype=tl.int32)
-        c4 = tl.dot(a2, b2, out_dtype=tl.int32)
+        c2 = multiply_add(a0, b2, c2, DIGIT)
+        c2 = multiply_add(a2, b0, c2, DIGIT)
+        c3 = multiply_add(a1, b2, zero, DIGIT)
+        c3 = multiply_add(a2, b1, c3, DIGIT)
+        c4 = multiply_add(a2, b2, zero, DIGIT)
         total += (c3.to(tl.int64) << 24) + (c4.to(tl.int64) << 32)
     return total + (c2.to(tl.int64) << 16)
 
@@ -96,8 +99,7 @@ def product(
     BITS: tl.constexpr,
 ):
     """The int64 sums of a tile x [I, K] at the scales of `maximum` [I, 1] times terms k of w [B, DIGITS, D, P]."""
-    usable = tl.where(inside & (maximum < INFINITY), x, 0.0).to(tl.float64)
-    q = quantise(usable, product_scale(maximum, QMAX, BITS)).to(tl.int32)
+    q = quantise(tl.where(inside & (maximum < INFINITY), x, 0.0), product_scale(maximum, QMAX, BITS))
     plane = tl.cast(D, tl.int64) * P
     at = tl.trans(tile_of(w + batch * DIGITS * plane, tl.arange(0, SIZE) % D, k, P))
     x0 = low_digit(q)

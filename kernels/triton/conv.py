@@ -14,8 +14,9 @@ from kernels.spec.conv import places_of
 from kernels.spec.matmul import qmax
 from kernels.spec.rounding import INFINITY_BITS as INFINITY
 from kernels.triton.elementwise import canonical
-from kernels.triton.matmul import DIGITS, fastest, product
+from kernels.triton.matmul import fastest, product
 from kernels.triton.scale import digits, maxima
+from kernels.triton.tilings import DIGITS
 
 Pair = Sequence[int]
 

@@ -8,7 +8,8 @@ import triton.language as tl
 
 from kernels.triton.coefficients import COS_TIES, INV_PI, PI, SIN, SIN_TIES
 from kernels.triton.functions import bits_of, clamp, constant, constant_nan, double_of, polynomial, stepped
-from kernels.triton.scale import ROUNDER
+
+ROUNDER = tl.constexpr(6755399441055744.0)  # 1.5 * 2^52: adding it leaves no bits below 1, rounded to nearest even
 
 TRIG_BOUND = tl.constexpr(4194304.0)  # 2^22: up to here n * PI[0] is exact under fma
 

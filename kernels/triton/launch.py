@@ -13,6 +13,16 @@ OPTIONS = {"enable_fp_fusion": False}
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def digit_type() -> str:
+    """What this device's tensor cores multiply: int8, or where they do not know it (before Ampere) float16."""
+    if INTERPRETED or torch.version.hip is not None or not torch.cuda.is_available():
+        return "int8"
+    return "int8" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
+
+
+DIGIT = digit_type()
+
+
 def device() -> torch.device:
     """The device that holds the kernels' tensors; an ImportError where this machine has none."""
     if INTERPRETED:

@@ -10,7 +10,6 @@ are split among programs that add their int64 sums. Integers commute, so neither
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -20,45 +19,8 @@ import triton.language as tl
 from kernels.spec.matmul import qmax
 from kernels.triton.launch import INTERPRETED, OPTIONS
 from kernels.triton.scale import ALIGNMENT, INFINITY, canonical_nan, digits, maxima, product_scale, store
-
-DIGITS = {"narrow": 2, "wide": 3}
-# Per term, an accumulator grows by 2^14 in narrow (|d1| <= 64 makes the middle two 2 * 2^13) and by 3 * 2^14 in wide.
-MAX_TERMS = {"narrow": (2**31 - 1) // 2**14, "wide": (2**31 - 1) // (3 * 2**14)}
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How a product is cut: an M x N tile a program, K terms a step, `splits` programs along the terms."""
-
-    M: int
-    N: int
-    K: int
-    splits: int = 1
-    num_warps: int = 4
-    num_stages: int = 3
-    GROUP: int = 8
-
-
-TILINGS = {
-    "narrow": (
-        Tiling(128, 128, 64, num_warps=8),
-        Tiling(128, 128, 128, num_warps=8),
-        Tiling(128, 64, 128, num_warps=4),
-        Tiling(64, 128, 128, num_warps=4),
-        Tiling(128, 64, 128, num_warps=8, num_stages=4),
-        Tiling(64, 64, 128, num_warps=4, num_stages=4),
-        Tiling(64, 64, 64, splits=4),
-    ),
-    "wide": (
-        Tiling(128, 64, 64, num_warps=8),
-        Tiling(128, 64, 128, num_warps=8),
-        Tiling(64, 128, 64, num_warps=8),
-        Tiling(64, 64, 64, num_warps=4),
-        Tiling(64, 64, 128, num_warps=4),
-        Tiling(128, 32, 128, num_warps=4),
-        Tiling(64, 64, 64, splits=4),
-    ),
-}
+from kernels.triton.tensor_cores import multiply_add
+from kernels.triton.tilings import DIGITS, MAX_TERMS, Tiling, tilings_of
 
 
 @triton.jit
@@ -103,6 +65,7 @@ def product_kernel(
     TILE_N: tl.constexpr,
     TILE_K: tl.constexpr,
     GROUP: tl.constexpr,
+    DIGIT: tl.constexpr,
 ):
     batch, tile_m, tile_n = place(tl.cdiv(M, TILE_M), tl.cdiv(N, TILE_N), GROUP)
     row, column = tile_m * TILE_M + tl.arange(0, TILE_M), tile_n * TILE_N + tl.arange(0, TILE_N)
@@ -121,17 +84,17 @@ def product_kernel(
     for _ in range(start, min(start + terms, P), TILE_K):
         a0, a1 = tl.load(at_a), tl.load(at_a + plane_a)
         b0, b1 = tl.load(at_b), tl.load(at_b + plane_b)
-        c0 = tl.dot(a0, b0, c0, out_dtype=tl.int32)
-        c1 = tl.dot(a0, b1, c1, out_dtype=tl.int32)
-        c1 = tl.dot(a1, b0, c1, out_dtype=tl.int32)
-        c2 = tl.dot(a1, b1, c2, out_dtype=tl.int32)
+        c0 = multiply_add(a0, b0, c0, DIGIT)
+        c1 = multiply_add(a0, b1, c1, DIGIT)
+        c1 = multiply_add(a1, b0, c1, DIGIT)
+        c2 = multiply_add(a1, b1, c2, DIGIT)
         if DIGITS == 3:
             a2, b2 = tl.load(at_a + 2 * plane_a), tl.load(at_b + 2 * plane_b)
-            c2 = tl.dot(a0, b2, c2, out_dtype=tl.int32)
-            c2 = tl.dot(a2, b0, c2, out_dtype=tl.int32)
-            c3 = tl.dot(a1, b2, c3, out_dtype=tl.int32)
-            c3 = tl.dot(a2, b1, c3, out_dtype=tl.int32)
-            c4 = tl.dot(a2, b2, c4, out_dtype=tl.int32)
+            c2 = multiply_add(a0, b2, c2, DIGIT)
+            c2 = multiply_add(a2, b0, c2, DIGIT)
+            c3 = multiply_add(a1, b2, c3, DIGIT)
+            c3 = multiply_add(a2, b1, c3, DIGIT)
+            c4 = multiply_add(a2, b2, c4, DIGIT)
         at_a += TILE_K
         at_b += TILE_K
     total = c0.to(tl.int64) + (c1.to(tl.int64) << 8) + (c2.to(tl.int64) << 16)
@@ -225,7 +188,7 @@ def product(
     tile = {"TILE_M": tiling.M, "TILE_N": tiling.N}
     grid = (B * triton.cdiv(M, tiling.M) * triton.cdiv(N, tiling.N), programs)
     constants = {"DIGITS": DIGITS[width], "SPLIT": programs > 1, "TILE_K": tiling.K, "GROUP": tiling.GROUP}
-    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages}
+    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages, "DIGIT": tiling.digit}
     product_kernel[grid](
         a, b, highest_a, highest_b, out, sums, M, N, P, terms, **constants, **scale, **tile, **schedule, **OPTIONS
     )
@@ -268,7 +231,7 @@ def fastest(
     key = (width, limit, a.device, *a.shape, b.shape[2])
     if key not in _fastest:
         seconds = {}
-        for tiling in TILINGS[width]:
+        for tiling in tilings_of(width):
             try:
                 seconds[tiling] = milliseconds(partial(product, width, operands, highest_a, highest_b, limit, tiling))
             except TOO_LARGE:

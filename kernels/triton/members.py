@@ -12,7 +12,7 @@ import triton.language as tl
 
 from kernels.triton import functions
 from kernels.triton.reduction import FRACTION_BITS, stored, sum_scale
-from kernels.triton.scale import INFINITY, magnitude, quantise
+from kernels.triton.scale import INFINITY, magnitude, quantise_long
 
 BITS = tl.constexpr(FRACTION_BITS)
 LEAST, MOST = tl.constexpr(-(2**31)), tl.constexpr(2**31 - 1)
@@ -158,8 +158,8 @@ def group_maximum(x, inside):
 @triton.jit
 def group_sum(x, inside, maximum):
     """The exact sum of the rows' integers at the scale of their maxima; of a row that is not finite, nothing."""
-    finite = tl.where(inside & (maximum < INFINITY), x, 0.0).to(tl.float64)
-    return tl.sum(quantise(finite, sum_scale(maximum, BITS)).to(tl.int64), 1)[:, None]
+    finite = tl.where(inside & (maximum < INFINITY), x, 0.0)
+    return tl.sum(quantise_long(finite, sum_scale(maximum, BITS)), 1)[:, None]
 
 
 @triton.jit

@@ -15,8 +15,8 @@ from kernels.triton.attention_text import padded, power_of_two
 from kernels.triton.elementwise import DTYPE
 from kernels.triton.faults import deferred
 from kernels.triton.launch import INTERPRETED, device
-from kernels.triton.matmul import DIGITS
 from kernels.triton.scale import ALIGNMENT
+from kernels.triton.tilings import DIGITS
 from kernels.types import TensorType
 
 ALLOCATION = 512  # what torch rounds an allocation up to

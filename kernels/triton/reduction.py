@@ -13,7 +13,7 @@ import triton.language as tl
 from kernels.triton import functions
 from kernels.triton.elementwise import as_int64, to_uint32
 from kernels.triton.launch import INTERPRETED, OPTIONS
-from kernels.triton.scale import INFINITY, exponent, largest, maxima, quantise, store
+from kernels.triton.scale import INFINITY, exponent, maxima, quantise_long, store, usable
 from kernels.types import CANONICAL_NAN
 
 FRACTION_BITS = 46
@@ -26,8 +26,8 @@ LOWEST, HIGHEST = -(2**63), 2**63 - 1
 @triton.jit
 def sum_scale(maximum, BITS: tl.constexpr):
     """s = BITS - e for max = f * 2^e, 1/2 <= f < 1; BITS where the maximum is zero or not finite."""
-    value, usable = largest(maximum)
-    return -tl.where(usable, exponent(value), 0) + BITS
+    bits, is_usable = usable(maximum)
+    return -tl.where(is_usable, exponent(bits), 0) + BITS
 
 
 @triton.jit
@@ -63,7 +63,7 @@ def sum_kernel(
         term = k + tl.arange(0, T)
         inside = ((row < rows) & (maximum < INFINITY))[:, None] & (term < terms)[None, :]
         place = row.to(tl.int64)[:, None] * row_stride + term.to(tl.int64)[None, :] * term_stride
-        total += tl.sum(quantise(tl.load(x + place, inside, 0.0).to(tl.float64), s).to(tl.int64), 1)
+        total += tl.sum(quantise_long(tl.load(x + place, inside, 0.0), s), 1)
     if SPLIT:
         tl.atomic_add(sums + row, total, row < rows)
     else:
@@ -74,8 +74,8 @@ def sum_kernel(
 def quantise_kernel(x, maxima, out, n, terms, BITS: tl.constexpr, B: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
     maximum = tl.load(maxima + i // terms, i < n, 0)
-    value = tl.load(x + i, (i < n) & (maximum < INFINITY), 0.0).to(tl.float64)
-    tl.store(out + i, quantise(value, sum_scale(maximum, BITS)).to(tl.int64), i < n)
+    value = tl.load(x + i, (i < n) & (maximum < INFINITY), 0.0)
+    tl.store(out + i, quantise_long(value, sum_scale(maximum, BITS)), i < n)
 
 
 @triton.jit

@@ -1,4 +1,7 @@
-"""Maxima of scale groups, scales, quantised digits and the last rounding, as kernels/spec/rounding.py has them."""
+"""Maxima of scale groups, scales, quantised digits and the last rounding, as kernels/spec/rounding.py has them.
+
+In float32 and integers alone: many GPUs have a float64 unit for every 64 of float32.
+"""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
@@ -11,7 +14,6 @@ from kernels.triton.launch import INTERPRETED, OPTIONS
 
 INFINITY = tl.constexpr(0x7F800000)
 CANONICAL_NAN = tl.constexpr(0x7FC00000)
-ROUNDER = tl.constexpr(6755399441055744.0)  # 1.5 * 2^52: adding it leaves no bits below 1, rounded to nearest even
 # A program in the interpreter costs milliseconds, whatever its size.
 ROW_BLOCK, TERM_BLOCK, TERMS_PER_PROGRAM = (16, 4096, 65536) if INTERPRETED else (32, 128, 8192)
 ALIGNMENT = 128  # rows of digits are padded with zeros to a multiple of this many terms
@@ -25,42 +27,70 @@ def magnitude(x):
 
 @triton.jit
 def power_of_two(s):
-    """2^s in float64, for s in [-1022, 1023]."""
-    return ((s.to(tl.int64) + 1023) << 52).to(tl.float64, bitcast=True)
+    """2^s in float32, for s in [-126, 127]."""
+    return ((s + 127) << 23).to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def exponent(value):
-    """e of value = f * 2^e, 1/2 <= f < 1, for a positive finite float32 held in float64."""
-    return (((value.to(tl.int64, bitcast=True) >> 52) & 0x7FF) - 1022).to(tl.int32)
+def field(bits):
+    """e of f * 2^e, 1/2 <= f < 1, for the bits of a positive normal float32."""
+    return (bits >> 23) - 126
 
 
 @triton.jit
-def quantise(value, s):
-    """rne(value * 2^s) for a result below 2^51: the product is exact, so the addition rounds once."""
-    return (value * power_of_two(s) + ROUNDER) - ROUNDER
+def exponent(bits):
+    """The same of any positive finite float32: a subnormal one is its bits times 2^-149."""
+    return tl.where(bits >= 0x800000, field(bits), field(bits.to(tl.float32).to(tl.int32, bitcast=True)) - 149)
 
 
 @triton.jit
-def largest(maximum):
-    """The maximum's value in float64, 1 where it is zero or not finite, and whether it is neither."""
-    usable = (maximum > 0) & (maximum < INFINITY)
-    return tl.where(usable, maximum, 0x3F800000).to(tl.float32, bitcast=True).to(tl.float64), usable
+def usable(maximum):
+    """A maximum's bits, or those of 1 where it is zero or not finite; and whether it is neither."""
+    is_usable = (maximum > 0) & (maximum < INFINITY)
+    return tl.where(is_usable, maximum, 0x3F800000), is_usable
+
+
+@triton.jit
+def quantise(x, s):
+    """rne(x * 2^s) as int32, for a result of at most 2^23: only what rounds to 0 is not scaled exactly.
+
+    x: float32; s in [-115, 171], so that each half of it is the exponent of a float32
+    """
+    half = s >> 1
+    scaled = (x * power_of_two(half)) * power_of_two(s - half)
+    whole = ((tl.abs(scaled) + 8388608.0) - 8388608.0).to(tl.int32)  # at and above 2^23 a float32 has no fraction
+    return tl.where(scaled < 0, -whole, whole)
+
+
+@triton.jit
+def quantise_long(x, s):
+    """rne(x * 2^s) as int64, for a result below 2^47, in integers alone."""
+    bits = magnitude(x)
+    is_normal = bits >= 0x800000
+    fraction = tl.where(is_normal, (bits & 0x7FFFFF) | 0x800000, bits).to(tl.int64)
+    shift = tl.where(is_normal, bits >> 23, 1) - 150 + s
+    left = fraction << tl.maximum(tl.minimum(shift, 46), 0).to(tl.int64)
+    by = tl.maximum(tl.minimum(-shift, 26), 1).to(tl.int64)  # 25 and more leave less than half
+    right = (fraction + (((fraction >> by) & 1) - 1) + (tl.full(by.shape, 1, tl.int64) << (by - 1))) >> by
+    whole = tl.where(shift >= 0, left, right)
+    return tl.where(x < 0, -whole, whole)
 
 
 @triton.jit
 def product_scale(maximum, QMAX: tl.constexpr, BITS: tl.constexpr):
     """The largest s with rne(max * 2^s) <= QMAX, a number of BITS bits; 0 where the maximum is zero or not finite."""
-    value, usable = largest(maximum)
-    s = BITS - exponent(value)
-    s = tl.where(quantise(value, s) > QMAX, s - 1, s)
-    return tl.where(usable, s, 0)
+    bits, is_usable = usable(maximum)
+    s = -exponent(bits) + BITS
+    s = tl.where(quantise(bits.to(tl.float32, bitcast=True), s) > QMAX, s - 1, s)
+    return tl.where(is_usable, s, 0)
 
 
 @triton.jit
 def store(total, s):
-    """float32(rn24(total) * 2^-s): int64 to float32 is rn24, and float64 holds the scaled value exactly."""
-    return (total.to(tl.float32).to(tl.float64) * power_of_two(-s)).to(tl.float32)
+    """float32(rn24(total) * 2^-s), s in [-230, 352]: int64 to float32 is rn24, and only the last product can round."""
+    first = tl.maximum(tl.minimum(s, 126), -110)
+    second = tl.minimum(s - first, 126)
+    return (total.to(tl.float32) * power_of_two(-first)) * power_of_two(-second)
 
 
 @triton.jit
@@ -110,8 +140,8 @@ def digits_kernel(
     maximum = tl.load(maxima + batch * rows + row, row < rows, 0)
     inside = (row < rows)[:, None] & (term < terms)[None, :] & (maximum < INFINITY)[:, None]
     place = row.to(tl.int64)[:, None] * row_stride + term.to(tl.int64)[None, :] * term_stride
-    value = tl.load(x + batch * batch_stride + place, inside, 0.0).to(tl.float64)
-    q = quantise(value, product_scale(maximum, QMAX, BITS)[:, None]).to(tl.int32)
+    value = tl.load(x + batch * batch_stride + place, inside, 0.0)
+    q = quantise(value, product_scale(maximum, QMAX, BITS)[:, None])
     plane = tl.cast(rows, tl.int64) * padded
     target = out + batch * DIGITS * plane + row.to(tl.int64)[:, None] * padded + term[None, :]
     writes = (row < rows)[:, None] & (term < padded)[None, :]

@@ -46,7 +46,9 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
 
 @needs_triton
 @needs_interpreter
-@pytest.mark.parametrize("file", ["triton_attention.py", "triton_graphs.py", "triton_groups.py", "triton_state.py"])
+@pytest.mark.parametrize(
+    "file", ["triton_attention.py", "triton_graphs.py", "triton_groups.py", "triton_scale.py", "triton_state.py"]
+)
 def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
     finished = run(file, "1")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
@@ -91,6 +93,13 @@ def test_the_report_of_a_gpu_runs_through_in_the_interpreter(tmp_path: Path) -> 
 def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic(file: str) -> None:
     finished = run(file, "0")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+
+
+@needs_triton
+@pytest.mark.long
+def test_attention_is_compiled_for_every_architecture_in_both_widths() -> None:
+    finished = run("triton_compiled_attention.py", "0", "-m", "long")
+    assert finished.returncode == 0 and "8 passed" in finished.stdout, finished.stdout[-4000:] + finished.stderr[-2000:]
 
 
 @needs_gpu

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import triton.language as tl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
@@ -21,6 +22,7 @@ from engine.execute import Executor
 from engine.program import Program
 from engine.resident import OnHost, Resident
 from kernels import backends
+from kernels.triton import attention_tiles
 from kernels.triton.attention import _Launch, compile_attention
 from kernels.triton.group import axes_of
 from kernels.triton.memory import attention_bytes
@@ -62,6 +64,11 @@ def test_attention_has_the_bits_in_either_width_on_any_input(case: str, width: s
 def test_no_tile_changes_a_bit(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     tiled = replace(backends.load("triton"), compile_attention=lambda attention: compile_attention(attention, [tile]))
     monkeypatch.setattr(execute, "load", lambda name: tiled)
+    assert_the_bits_stay(program_of("not causal, more keys", "wide"), 6)
+
+
+def test_float_digits_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_tiles, "DIGIT", tl.constexpr("float16"))
     assert_the_bits_stay(program_of("not causal, more keys", "wide"), 6)
 
 

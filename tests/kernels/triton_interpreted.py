@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from kernels import backends, conformance, spec
 from kernels.portable import functions_exp, functions_log, functions_trig
 from kernels.portable.functions import FUNCTIONS
 from kernels.triton import OPERATORS, coefficients
-from kernels.triton.matmul import TILINGS, Tiling, matmul
+from kernels.triton.matmul import matmul
+from kernels.triton.tilings import TILINGS, Tiling
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "functions"
 SECONDS_EACH = tuple(f"K = {terms}, {kind}" for terms in (131071, 131072) for kind in ("equal", "random", "cancelling"))
@@ -46,7 +48,9 @@ def operands() -> tuple[np.ndarray, np.ndarray]:
 def test_no_tiling_changes_a_bit(width: str) -> None:
     a, b = operands()
     wanted = spec.run("matmul", [a, b], {"width": width})
-    for tiling in (*TILINGS[width], Tiling(16, 16, 64, splits=3), Tiling(32, 64, 32, splits=2, GROUP=1)):
+    tilings = (*TILINGS[width], Tiling(16, 16, 64, splits=3), Tiling(32, 64, 32, splits=2, GROUP=1))
+    floats = tuple(replace(tilings[i], digit=digit) for i, digit in ((0, "bfloat16"), (-1, "bfloat16"), (1, "float16")))
+    for tiling in (*tilings, *floats):
         with np.errstate(all="ignore"):
             got = matmul(torch.from_numpy(a), torch.from_numpy(b), width, tiling)
         assert got.numpy().tobytes() == wanted.tobytes(), tiling
