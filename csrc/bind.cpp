@@ -65,6 +65,18 @@ isobit_tensor describe(const std::string &name, const py::array &array) {
     return tensor;
 }
 
+// A new array; a large one begins at a cache line, where kernels write whole lines.
+py::array new_array(int32_t dtype, const std::vector<py::ssize_t> &shape) {
+    constexpr py::ssize_t LARGE = 1 << 16, LINE = 64;
+    const py::dtype type = numpy_dtype(dtype);
+    py::ssize_t bytes = type.itemsize();
+    for (const py::ssize_t size : shape) bytes *= size;
+    if (bytes < LARGE) return py::array(type, shape);
+    const py::array_t<uint8_t> memory(bytes + LINE);
+    const auto address = reinterpret_cast<uintptr_t>(memory.data());
+    return py::array(type, shape, reinterpret_cast<const void *>((address + LINE - 1) / LINE * LINE), memory);
+}
+
 [[noreturn]] void raise(const std::string &name, const isobit_error &error) {
     if (error.status == 3) throw std::bad_alloc();
     if (error.status != 2) throw py::value_error(error.message);
@@ -87,7 +99,7 @@ py::array run(const std::string &name, const py::list &inputs, const std::vector
         tensors.push_back(describe(name, array));
         kept.push_back(std::move(array));
     }
-    py::array output = out.is_none() ? py::array(numpy_dtype(dtype), shape) : py::cast<py::array>(out);
+    py::array output = out.is_none() ? new_array(dtype, shape) : py::cast<py::array>(out);
     if (!output.writeable()) throw py::value_error(name + ": got an output that is read-only, want a writeable one");
     isobit_tensor result = describe(name, output);
     if (result.dtype != dtype ||

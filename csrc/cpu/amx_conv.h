@@ -54,14 +54,23 @@ static inline void copy_tiles(const int32_t *image, int64_t plane_size, int digi
     }
 }
 
-// Writes sixteen values of a row where the plan says.
-static inline void write_places(const TilePlan &plan, float *row, Floats values) {
-    if (plan.is_row)
-        return _mm512_mask_storeu_ps(row + plan.destination[0], static_cast<__mmask16>((1u << plan.used) - 1), values);
-    alignas(64) float each[SIDE];
-    _mm512_store_ps(each, values);
-    for (int j = 0; j < plan.used; ++j) row[plan.destination[j]] = each[j];
-}
+// Rows of one tile, to the places of a panel's columns.
+struct PlanWriter {
+    const TilePlan *plan;
+    float *to;
+    int64_t stride;
+
+    void fetch() const {}
+    inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
+        float *const at = to + row * stride;
+        if (plan->is_row)
+            return _mm512_mask_storeu_ps(at + plan->destination[0], static_cast<__mmask16>((1u << plan->used) - 1),
+                                         values);
+        alignas(64) float each[SIDE];
+        _mm512_store_ps(each, values);
+        for (int j = 0; j < plan->used; ++j) at[plan->destination[j]] = each[j];
+    }
+};
 
 template <bool WIDE, class GetPlace>
 static void multiply_places(const ConvProduct &product, const ConvUnit &unit, const GetPlace &place) {
@@ -84,8 +93,8 @@ static void multiply_places(const ConvProduct &product, const ConvUnit &unit, co
             const TilePlan &plan = plans[panel - unit.column];
             return TileScales{plan.moderate_down, plan.down};
         },
-        [&](int64_t row, int64_t panel, Floats values) {
-            write_places(plans[panel - unit.column], product.out + row * product.row_stride, values);
+        [&](int64_t line, int64_t panel) {
+            return PlanWriter{&plans[panel - unit.column], product.out + line * product.row_stride, product.row_stride};
         });
     scratch.release();
 }
@@ -150,8 +159,9 @@ static void multiply_few_columns(const ConvProduct &product, int64_t lines, int6
                 [&](int64_t index) {
                     return TileScales{columns.plans[index].moderate_down, columns.plans[index].down};
                 },
-                [&](int64_t row, int64_t index, Floats values) {
-                    write_places(columns.plans[index], product.out + (first + row) * product.row_stride, values);
+                [&](int64_t line, int64_t index) {
+                    return PlanWriter{&columns.plans[index], product.out + (first + line) * product.row_stride,
+                                      product.row_stride};
                 });
         }
         floats.release(), panel.release();

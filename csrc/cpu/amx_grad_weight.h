@@ -65,10 +65,7 @@ static inline void multiply_rows_wide(const DigitRows &a, const int8_t *b, int64
         load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<4, 6, 7>();
     }
     store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
-    store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE);
-    alignas(64) int32_t rest[TILE];
-    store_tile<5>(rest);
-    add_tile(sums + 2 * TILE, rest);
+    store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE), store_tile<5>(sums + 5 * TILE);
 }
 
 // The image of the filters' gradient: all channels in planes of digits.
@@ -128,7 +125,7 @@ static inline void write_filters(const GradWeight &problem, const GradBlock &blo
 template <bool WIDE>
 static void multiply_grad_block(const GradWeight &problem, const GradBlock &block) {
     static thread_local Scratch totals_scratch, values_scratch;
-    constexpr int SUMS = WIDE ? 5 : 3, PAIR = WIDE ? 1 : 2;
+    constexpr int PAIR = WIDE ? 1 : 2;
     const DigitImage &image = problem.image;
     const TiledOperand &grads = problem.grads[block.group];
     const int64_t steps = grads.steps, chunk = chunk_steps(steps, WIDE), taps = block.tap_end - block.tap;
@@ -161,10 +158,10 @@ static void multiply_grad_block(const GradWeight &problem, const GradBlock &bloc
                     for (int panel = 0; panel < panels; ++panel) {
                         const int64_t line = (j + panel) * SIDE;
                         float *const to = values + (panel * taps + tap) * TILE;
-                        take_tile<WIDE>(
-                            sums + panel * SUMS * TILE, total, begin == 0, end == steps, problem.scales, channel, used,
-                            {grads.scales.moderate_down + line, grads.scales.down + line}, is_moderate,
-                            [&](int64_t row, Floats x) { _mm512_storeu_ps(to + (row - channel) * SIDE, x); });
+                        const TileScales columns{grads.scales.moderate_down + line, grads.scales.down + line};
+                        join_tile<WIDE>(sums + panel * 3 * TILE, total, chunk * STEP <= LONGEST_SHORT, begin == 0,
+                                        end == steps, Join(problem.scales, channel, used, columns, is_moderate),
+                                        [to](int row, Floats x) { _mm512_storeu_ps(to + row * SIDE, x); });
                         if (total) total += TILE;
                     }
                 }

@@ -5,26 +5,53 @@
 
 namespace isobit::ISOBIT_ISA {
 
-// Panels of a block: their chunks stay in L2 together.
-static inline void tile_blocks(int64_t rows, int64_t columns, int threads, int64_t &down, int64_t &across) {
-    down = 12, across = 12;
-    const auto blocks = [](int64_t panels, int64_t block) { return (panels + block - 1) / block; };
-    while (threads > 1 && blocks(rows, down) * blocks(columns, across) < 6 * threads && down > 1)
-        across > 2 ? across /= 2 : down /= 2;
-}
+constexpr int64_t BLOCK_PANELS = 12;          // each way: their chunks stay in L2 together
+constexpr int64_t RESIDENT_BYTES = 48 << 10;  // of columns that stay in L1 while the rows go by
 
+// How the panels of a product are shared out.
+struct TileShares {
+    int64_t down = BLOCK_PANELS, across = BLOCK_PANELS, tall, broad;
+    bool by_rows;
+
+    TileShares(const TiledOperand &a, const TiledOperand &b, bool wide, int threads) {
+        by_rows = a.steps <= chunk_steps(a.steps, wide) && b.panels * b.panel_bytes() <= RESIDENT_BYTES;
+        if (by_rows) across = std::max<int64_t>(b.panels, 1);
+        const auto blocks = [](int64_t panels, int64_t block) { return (panels + block - 1) / block; };
+        while (threads > 1 && blocks(a.panels, down) * blocks(b.panels, across) < 6 * threads && down > 1)
+            across > 2 ? across /= 2 : down /= 2;
+        tall = blocks(a.panels, down), broad = blocks(b.panels, across);
+    }
+};
+
+// Takes the rows of one tile of a row-major result.
+struct RowWriter {
+    float *to;
+    int64_t stride;
+    int rows;
+    __mmask16 used;
+
+    void fetch() const {
+        for (int row = 0; row < rows; ++row) __builtin_prefetch(to + row * stride, 1);
+    }
+    inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
+        _mm512_mask_storeu_ps(to + row * stride, used, values);
+    }
+};
+
+// fetches: the result is too large to be in a cache.
 template <bool WIDE>
-static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, float *out, int threads) {
-    int64_t down, across;
-    tile_blocks(a.panels, b.panels, threads, down, across);
-    const int64_t N = b.lines, tall = (a.panels + down - 1) / down, broad = (b.panels + across - 1) / across;
+static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, float *out, bool fetches, int threads) {
+    const TileShares shares(a, b, WIDE, threads);
+    const int64_t N = b.lines, units = shares.tall * shares.broad;
     const bool is_moderate = a.scales.is_moderate && b.scales.is_moderate;
     std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, tall * broad)), [&](int) {
+    in_threads(static_cast<int>(std::min<int64_t>(threads, units)), [&](int) {
         const Tiles tiles;
-        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < tall * broad;) {
-            const int64_t i = unit / broad * down, j = unit % broad * across;
-            const TileBlock block{i, std::min(i + down, a.panels), j, std::min(j + across, b.panels)};
+        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < units;) {
+            const int64_t i = unit / shares.broad * shares.down, j = unit % shares.broad * shares.across;
+            const TileBlock block{
+                i,      std::min(i + shares.down, a.panels), j, std::min(j + shares.across, b.panels), shares.by_rows,
+                fetches};
             multiply_tiles<WIDE>(
                 a, block, is_moderate,
                 [&](int64_t panel, int, int64_t begin, int64_t) {
@@ -33,16 +60,18 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                 [&](int64_t panel) {
                     return TileScales{b.scales.moderate_down + panel * SIDE, b.scales.down + panel * SIDE};
                 },
-                [&](int64_t row, int64_t panel, Floats values) {
+                [&](int64_t line, int64_t panel) {
                     const int64_t column = panel * SIDE;
+                    const int rows = static_cast<int>(std::min<int64_t>(SIDE, a.lines - line));
                     const int used = static_cast<int>(std::min<int64_t>(SIDE, N - column));
-                    _mm512_mask_storeu_ps(out + row * N + column, static_cast<__mmask16>((1u << used) - 1), values);
+                    return RowWriter{out + line * N + column, N, rows, static_cast<__mmask16>((1u << used) - 1)};
                 });
         }
     });
 }
 
-static inline void matmul_on_tiles(const View &a, const View &b, const Range &range, float *out, int threads) {
+static inline void matmul_on_tiles(const View &a, const View &b, const Range &range, float *out, bool fetches,
+                                   int threads) {
     static thread_local Scratch a_scratch, b_scratch;
     TiledOperand rows(a.lines, a.K, range.wide, true,
                       a_scratch.get<char>(TiledOperand::bytes(a.lines, a.K, range.wide)));
@@ -50,8 +79,8 @@ static inline void matmul_on_tiles(const View &a, const View &b, const Range &ra
                          b_scratch.get<char>(TiledOperand::bytes(b.lines, b.K, range.wide)));
     prepare_tiles(a, range, rows, threads);
     prepare_tiles(b, range, columns, threads);
-    range.wide ? multiply_on_tiles<true>(rows, columns, out, threads)
-               : multiply_on_tiles<false>(rows, columns, out, threads);
+    range.wide ? multiply_on_tiles<true>(rows, columns, out, fetches, threads)
+               : multiply_on_tiles<false>(rows, columns, out, fetches, threads);
     a_scratch.release(), b_scratch.release();
 }
 

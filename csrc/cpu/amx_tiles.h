@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace isobit::ISOBIT_ISA {
 
@@ -15,10 +16,12 @@ constexpr int SIDE = 16, STEP = 64, BLOCK_BYTES = SIDE * STEP;  // a block: 16 l
 constexpr int64_t INT32_LIMIT = int64_t{1} << 31;
 
 // Accumulators of one pair of panels: sums of products of digits i and j, by i + j. Bounds over K integers:
-// narrow: (0) 128 * 128 K, (1) 2 * 64 * 128 K, (2) 64 * 64 K; wide: at most three products of 128 * 128 each.
-constexpr int64_t LONGEST_NARROW = 131008, LONGEST_WIDE = 43648;
-static_assert(LONGEST_NARROW % STEP == 0 && LONGEST_NARROW * 128 * 128 < INT32_LIMIT, "a narrow sum fits int32");
-static_assert(LONGEST_WIDE % STEP == 0 && LONGEST_WIDE * 3 * 128 * 128 < INT32_LIMIT, "a wide sum fits int32");
+// narrow: (0) 128 * 128 K, (1) 2 * 64 * 128 K, (2) 64 * 64 K; wide: at most three products of 128 * 128 each. Joining
+// carries the upper part of one sum, less than a part in 128 of its bound, into the next.
+constexpr int64_t LONGEST_NARROW = 129024, LONGEST_WIDE = 43008, LONGEST_SHORT = 4032;
+static_assert(LONGEST_NARROW * 128 * 129 < INT32_LIMIT, "a narrow sum and its carry fit int32");
+static_assert(LONGEST_WIDE * 3 * 128 * 129 < INT32_LIMIT, "a wide sum and its carry fit int32");
+static_assert(LONGEST_SHORT * (64 * 64 + 65) <= 1 << 24, "the upper part of a narrow sum is a float32");
 
 // The tile registers of one thread, for the life of the object: eight of 16 rows by 64 bytes.
 class Tiles {
@@ -55,6 +58,9 @@ static inline __attribute__((always_inline)) void dot_tiles() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(SUMS), "i"(A), "i"(B));
 }
 
+template <int N>
+using Index = std::integral_constant<int, N>;
+
 // c[e] += rest[e] for one tile of sums.
 static inline void add_tile(int32_t *c, const int32_t *rest) {
     for (int e = 0; e < SIDE * SIDE; e += 16)
@@ -63,17 +69,46 @@ static inline void add_tile(int32_t *c, const int32_t *rest) {
 
 constexpr int TILE = SIDE * SIDE;  // int32 sums
 
+// The accumulators 0 to COUNT - 1: from `sums`, or from zero where the sums begin.
+template <bool BEGINS, int COUNT>
+static inline __attribute__((always_inline)) void open_sums(const int32_t *sums) {
+    const auto open = [&](auto index) __attribute__((always_inline)) {
+        constexpr int TO = decltype(index)::value;
+        if (TO < COUNT) BEGINS ? clear<TO>() : load_tile<TO>(reinterpret_cast<const int8_t *>(sums + TO * TILE));
+    };
+    open(Index<0>()), open(Index<1>()), open(Index<2>()), open(Index<3>()), open(Index<4>()), open(Index<5>());
+}
+template <int COUNT>
+static inline __attribute__((always_inline)) void close_sums(int32_t *sums) {
+    const auto close = [&](auto index) __attribute__((always_inline)) {
+        constexpr int FROM = decltype(index)::value;
+        if (FROM < COUNT) store_tile<FROM>(sums + FROM * TILE);
+    };
+    close(Index<0>()), close(Index<1>()), close(Index<2>()), close(Index<3>()), close(Index<4>()), close(Index<5>());
+}
+
+// Between the tile instructions of its first step a multiply_* calls between(0) to between(PAUSES - 1): vector
+// instructions given there run beside the tile unit, which a longer run of them would starve.
+constexpr int PAUSES = 8;
+constexpr auto never = [](int) {};
+
 // a: a panel of rows, [step][digit][16 lines][64]; b: one of columns, [step][digit][16 groups of 4][16 lines][4].
-// sums: [3][16][16].
-static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums) {
+// sums: [3][16][16], added to unless they begin.
+template <bool BEGINS, class Between>
+static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums,
+                                   const Between &between) {
     asm volatile("" ::: "memory");  // what was packed is written
-    clear<0>(), clear<1>(), clear<2>(), clear<3>();
-    for (const int8_t *const end = a + steps * 2 * BLOCK_BYTES; a < end; a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES) {
-        load_tile<4>(a), load_tile<5>(a + BLOCK_BYTES);
-        load_tile<6>(b), load_tile<7>(b + BLOCK_BYTES);
-        dot_tiles<0, 4, 6>(), dot_tiles<1, 4, 7>(), dot_tiles<3, 5, 6>(), dot_tiles<2, 5, 7>();
-    }
-    store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
+    open_sums<BEGINS, 3>(sums), clear<3>();
+    const auto step = [&](const auto &pause) __attribute__((always_inline)) {
+        load_tile<4>(a), load_tile<6>(b), dot_tiles<0, 4, 6>(), pause(0), pause(1);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 4, 7>(), pause(2), pause(3);
+        load_tile<5>(a + BLOCK_BYTES), dot_tiles<3, 5, 6>(), pause(4), pause(5);
+        dot_tiles<2, 5, 7>(), pause(6), pause(7);
+        a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES;
+    };
+    if (steps) step(between);
+    while (--steps > 0) step(never);
+    close_sums<3>(sums);
     alignas(64) int32_t rest[TILE];
     store_tile<3>(rest);
     add_tile(sums + TILE, rest);
@@ -81,48 +116,51 @@ static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t ste
 
 // Two panels of b at once, the second `next` bytes on; sums: [2][3][16][16]. Every accumulator rests for three products
 // before it is used again: a product takes 16 cycles and its result 52.
-static inline void multiply_narrow_twice(const int8_t *a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums) {
+template <bool BEGINS, class Between>
+static inline void multiply_narrow_twice(const int8_t *a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums,
+                                         const Between &between) {
     asm volatile("" ::: "memory");
-    clear<0>(), clear<1>(), clear<2>(), clear<3>(), clear<4>(), clear<5>();
-    for (const int8_t *const end = a + steps * 2 * BLOCK_BYTES; a < end; a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES) {
+    open_sums<BEGINS, 6>(sums);
+    const auto step = [&](const auto &pause) __attribute__((always_inline)) {
         const int8_t *const second = b + next;
         load_tile<6>(a);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>();
-        load_tile<7>(second + BLOCK_BYTES), dot_tiles<4, 6, 7>();
-        load_tile<7>(b), dot_tiles<0, 6, 7>();
-        load_tile<7>(second), dot_tiles<3, 6, 7>();
-        load_tile<6>(a + BLOCK_BYTES);
-        load_tile<7>(b), dot_tiles<1, 6, 7>();
-        load_tile<7>(second), dot_tiles<4, 6, 7>();
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>();
-        load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>();
-    }
-    store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
-    store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE);
-    store_tile<5>(sums + 5 * TILE);
+        load_tile<7>(second + BLOCK_BYTES), dot_tiles<4, 6, 7>(), pause(0);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
+        load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(2);
+        load_tile<7>(second), dot_tiles<3, 6, 7>(), pause(3);
+        load_tile<6>(a + BLOCK_BYTES), dot_tiles<4, 6, 7>(), pause(4);
+        load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
+        load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(7);
+        a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES;
+    };
+    if (steps) step(between);
+    while (--steps > 0) step(never);
+    close_sums<6>(sums);
 }
 
-// sums: [5][16][16].
-static inline void multiply_wide(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums) {
+// sums: [6][16][16], the last being the product of the middle digits.
+template <bool BEGINS, class Between>
+static inline void multiply_wide(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums,
+                                 const Between &between) {
     asm volatile("" ::: "memory");
-    clear<0>(), clear<1>(), clear<2>(), clear<3>(), clear<4>(), clear<5>();
-    for (const int8_t *const end = a + steps * 3 * BLOCK_BYTES; a < end; a += 3 * BLOCK_BYTES, b += 3 * BLOCK_BYTES) {
+    open_sums<BEGINS, 6>(sums);
+    const auto step = [&](const auto &pause) __attribute__((always_inline)) {
         load_tile<6>(a);
-        load_tile<7>(b), dot_tiles<0, 6, 7>();
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>();
-        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>();
-        load_tile<6>(a + BLOCK_BYTES), dot_tiles<3, 6, 7>();
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<5, 6, 7>();
-        load_tile<7>(b), dot_tiles<1, 6, 7>();
-        load_tile<6>(a + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>();
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<3, 6, 7>();
+        load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(0);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
+        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(2);
+        load_tile<6>(a + BLOCK_BYTES), dot_tiles<3, 6, 7>(), pause(3);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(4);
+        load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
+        load_tile<6>(a + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
+        load_tile<7>(b + BLOCK_BYTES), dot_tiles<3, 6, 7>(), pause(7);
         load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<4, 6, 7>();
-    }
-    store_tile<0>(sums), store_tile<1>(sums + TILE), store_tile<2>(sums + 2 * TILE);
-    store_tile<3>(sums + 3 * TILE), store_tile<4>(sums + 4 * TILE);
-    alignas(64) int32_t rest[TILE];  // the product of the middle digits
-    store_tile<5>(rest);
-    add_tile(sums + 2 * TILE, rest);
+        a += 3 * BLOCK_BYTES, b += 3 * BLOCK_BYTES;
+    };
+    if (steps) step(between);
+    while (--steps > 0) step(never);
+    close_sums<6>(sums);
 }
 
 }  // namespace isobit::ISOBIT_ISA

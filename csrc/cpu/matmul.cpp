@@ -11,6 +11,7 @@ namespace isobit::ISOBIT_ISA {
 namespace {
 
 constexpr int64_t BLOCK_ROWS = 224 / TILE_ROWS, BLOCK_COLUMNS = 256 / TILE_COLUMNS;  // panels: what stays in L2
+constexpr int64_t LARGE = int64_t{1} << 18;                                          // results
 constexpr double WORK_OF_A_THREAD = 4e6;  // products: less is done before another thread wakes up
 
 struct Matrix {
@@ -22,6 +23,7 @@ struct Problem {
     Matrix a, b;
     float *out;
     Range range;
+    bool is_large;  // the results of the whole call are more than a cache holds
     int threads;
 };
 
@@ -66,7 +68,8 @@ void multiply_matrices(const Problem &problem) {
     }
 #if defined(__AMX_INT8__)
     matmul_on_tiles(as_view(a.x, M, K, a.row_stride, a.column_stride, a_copy),
-                    as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, problem.out, threads);
+                    as_view(b.x, N, K, b.column_stride, b.row_stride, b_copy), problem.range, problem.out,
+                    problem.is_large, threads);
     a_copy.release(), b_copy.release();
     return;
 #endif
@@ -145,9 +148,10 @@ void op_matmul(const isobit_call &call) {
     const isobit_tensor &a = call.inputs[0], &b = call.inputs[1], &out = *call.output;
     if (element_count(out) == 0) return;
     const int64_t size = out.shape[out.rank - 2] * out.shape[out.rank - 1], entries = element_count(out) / size;
+    const bool is_large = element_count(out) > LARGE;
     const auto one = [&](int64_t entry, int threads) {
         multiply_matrices(
-            {matrix_of(a, entry), matrix_of(b, entry), data_of<float>(out) + entry * size, range, threads});
+            {matrix_of(a, entry), matrix_of(b, entry), data_of<float>(out) + entry * size, range, is_large, threads});
     };
     if (entries >= 4 * call.threads && entries > 1) {
         for_each_unit(call.threads, entries, [&](int64_t entry) { one(entry, 1); });

@@ -25,6 +25,9 @@ SHAPES = (
     *((8, 700, 40), (40, 700, 8), (2, 131, 99), (99, 131, 3), (1, 64, 65), (29, 128, 65), (5, 257, 3), (64, 64, 64)),
     *((1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66), (7, 35, 600), (18, 2113, 49)),
 )
+# Where the sums of tiles change their form: rounded from two float32 (to 4032), one int32 a digit (to 43008 wide and
+# 129024 narrow), int64 beyond.
+STRETCHES = (4032, 4033, 43008, 43009, 86100, 129024, 129025)
 LONG = (65536, 131071, 131072, 262145, 1048577)
 # N, C, H, W, O, (R, S), stride, padding, dilation, groups
 WINDOWS = (
@@ -165,6 +168,18 @@ def check_long() -> None:
                 same(_native.run("matmul", [a, b], [width], 0, (3, 2), 2), product(a, b, WIDTHS[width]), K, kind, width)
 
 
+def check_stretches() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(5)
+    for K in STRETCHES:
+        for kind in ("largest integers", "rounds past the largest", "lowest wide digits", "normal", "spread"):
+            a, b = data(rng, (17, K), kind), data(rng, (9, K), kind).T
+            for width in (0, 1):
+                got = _native.run("matmul", [a, b], [width], 0, (17, 9), 2)
+                same(got, product(a, b, WIDTHS[width]), K, kind, width)
+
+
 def check_batched() -> None:
     from kernels import _native
 
@@ -208,7 +223,7 @@ def check_conv() -> None:
 
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
 @pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx"] if X86 else ["neon"])
-@pytest.mark.parametrize("what", ["matmul", "long", "batched", "conv"])
+@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "conv"])
 def test_products_equal_the_law(what: str, isa: str) -> None:
     from kernels import _native
 
