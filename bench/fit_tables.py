@@ -16,8 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.fit_functions import TINY, remez
 
-LOG_FIRST = 0x3F800000 - 37 * 2**17  # where the first interval starts: 1 is in the middle of one
-
 HEADER = """\
 // The tables of functions_avx512.h, written by bench/fit_tables.py: an entry for each of 32 parts of the range.
 #pragma once
@@ -58,21 +56,23 @@ def exp_tables() -> None:
 
 
 def log_interval(i: int) -> tuple[mpf, mpf]:
-    """The ends of part i."""
-    ends = np.array([LOG_FIRST + (i << 18), LOG_FIRST + ((i + 1) << 18)], np.uint32).view(np.float32)
-    return mpf(float(ends[0])), mpf(float(ends[1]))
+    """The ends of part i of [1, 2)."""
+    return 1 + mpf(i) / 32, 1 + mpf(i + 1) / 32
 
 
 def inverse(i: int) -> mpf:
-    """c with few bits, near 1/m on the interval: m c - 1 is small, and so a float without rounding."""
+    """c with few bits, near 1/m on the interval: m c - 1 is small, and so a float without rounding.
+
+    Beside 1, from both sides, c is a power of two: the logarithm of x is then that of m c.
+    """
+    if i in (0, 31):
+        return mpf(1) / (1 + i // 31)
     low, high = log_interval(i)
-    if low < 1 < high:
-        return mpf(1)
     best = None
     for bits in range(3, 10):
         c = mp.nint(2 / (low + high) * 2**bits) / 2**bits
         largest = max(abs(low * c - 1), abs(high * c - 1))
-        if largest <= mpf(2) ** -bits * (1 if low < 1 else 2) and (best is None or largest < best[0]):
+        if largest <= mpf(2) ** (1 - bits) and (best is None or largest < best[0]):
             best = largest, c
     assert best is not None, i
     return best[1]
@@ -82,9 +82,7 @@ def log_tables() -> None:
     """Inverses and their logarithms for ln x."""
     inverses = [inverse(i) for i in range(32)]
     high = [mp.nint(-mp.log(c) * 2**16) / 2**16 for c in inverses]
-    print("\n// bits of the float where the first part of [0.71, 1.42] starts; each has 2^18 floats")
-    print(f"constexpr uint32_t LOG_FIRST = {LOG_FIRST:#x};")
-    show("c near 1 / m on each part", "INVERSE", inverses)
+    show("c near 1 / m on each part of [1, 2)", "INVERSE", inverses)
     show("-ln c to 2^-16", "INVERSE_LOG", high)
     show("the rest of -ln c", "INVERSE_LOG_REST", [-mp.log(c) - h for c, h in zip(inverses, high, strict=True)])
     reach = max(abs(m * c - 1) for i, c in enumerate(inverses) for m in log_interval(i))

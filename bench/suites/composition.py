@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,28 +61,33 @@ class Composition:
         constant = Value("constant", len(self.constants) - 1, self.constants[-1].type)
         return constant if ones == like.type.shape else self.apply("broadcast", constant, shape=like.type.shape)
 
-    def program(self, *results: Value, role: str = "batch") -> Program:
-        """The program that gives the results; of a state, the next contents of as many inputs: others stay."""
+    def program(self, results: Sequence[Value], following: Sequence[Value] = ()) -> Program:
+        """The program that gives the results.
+
+        following: the next contents of the inputs, where these are a state
+        """
         first = {"input": 0, "constant": len(self.inputs), "node": len(self.inputs) + len(self.constants)}
 
         def place(value: Value) -> int:
             return first[value.kind] + value.index
 
+        role = "state" if following else "batch"
         inputs = tuple(Input(f"input {value.index}", role, value.type) for value in self.inputs)
         nodes = tuple(Node(op, tuple(map(place, operands)), names) for op, operands, names in self.nodes)
-        if role == "state":
-            outputs = [Output(value.name, role, place(next_)) for value, next_ in zip(inputs, results, strict=True)]
-        else:
-            outputs = [Output(f"output {i}", "metric", place(value)) for i, value in enumerate(results)]
+        outputs = [Output(f"output {i}", "metric", place(value)) for i, value in enumerate(results)]
+        outputs += [Output(f"input {i}", role, place(value)) for i, value in enumerate(following)]
         return verify(Program(inputs, tuple(self.constants), nodes, tuple(outputs)))
 
     def runner(self, *results: Value, threads: int) -> Callable[[], list[Array]]:
-        """A function that computes the results from the inputs."""
-        step = Executor(self.program(*results), "native", threads).step
+        """A function that computes the results from the inputs, in new arrays."""
+        step = Executor(self.program(results), "native", threads).step
         return lambda: list(step(self.arrays).values())
 
-    def resident(self, *following: Value, threads: int) -> Callable[[], object]:
-        """A function that moves the inputs to their next contents where they lie, as training does."""
-        resident = Resident(self.program(*following, role="state"), "native", threads)
+    def resident(
+        self, results: Sequence[Value], following: Sequence[Value], threads: int
+    ) -> Callable[[], dict[str, Array]]:
+        """A function that gives the results and moves the inputs to their next contents, as training does: everything
+        but the results has its place beforehand."""
+        resident = Resident(self.program(results, following), "native", threads)
         resident.load(self.arrays)
         return lambda: resident.step({})

@@ -102,7 +102,9 @@ def cross_entropy(threads: int) -> Competitors:
     x = normal(ROWS // 4, VOCABULARY)
     target = np.random.default_rng(1).integers(0, VOCABULARY, ROWS // 4)
     rivals = torch_and_compiled(torch.nn.functional.cross_entropy, torch.from_numpy(x), torch.from_numpy(target))
-    return Competitors(ours(threads, cross_entropy_of, x, target), rivals)
+    composition = Composition(x, target)
+    loss = cross_entropy_of(composition, *composition.inputs)
+    return Competitors(composition.resident([loss], composition.inputs, threads), rivals)
 
 
 def adamw(threads: int) -> Competitors:
@@ -127,7 +129,7 @@ def adamw(threads: int) -> Competitors:
 
     composition = Composition(p, g, m, v)
     following = adamw_of(composition, *composition.inputs)
-    return Competitors(composition.resident(*following, threads=threads), {"torch": theirs})
+    return Competitors(composition.resident((), following, threads), {"torch": theirs})
 
 
 def embedding_gradient(threads: int) -> Competitors:

@@ -147,16 +147,19 @@ void link_over_one(Lanes a, Lanes b, Lanes c, Lanes d, const Link *link, int64_t
     divide_four(a, b, c, d, Divisor(*reinterpret_cast<const float *>(link->place)));
     return next(a, b, c, d, link, at);
 }
+#endif
 
+#if defined(ISOBIT_PAIRS)
 template <class Fast, float (*F)(float)>
 void link_function(Lanes a, Lanes b, Lanes c, Lanes d, const Link *link, int64_t at) {
-    a = (Lanes)isobit_sixteen<Fast, F>((__m512)a), b = (Lanes)isobit_sixteen<Fast, F>((__m512)b);
-    c = (Lanes)isobit_sixteen<Fast, F>((__m512)c), d = (Lanes)isobit_sixteen<Fast, F>((__m512)d);
-    return next(a, b, c, d, link, at);
+    const Floats left = isobit_of_lanes<Fast, F>({(Vector)a, (Vector)b});
+    const Floats right = isobit_of_lanes<Fast, F>({(Vector)c, (Vector)d});
+    return next((Lanes)left.first, (Lanes)left.second, (Lanes)right.first, (Lanes)right.second, link, at);
 }
 #endif
 
-// The links of one operator: with an operand of as many values, of one, with itself; and with the operands exchanged.
+// The links of one operator: with an operand of as many values, of one, with itself (or alone, where it has no other);
+// and with the operands exchanged.
 struct Links {
     LinkRun lanes = nullptr, one = nullptr, self = nullptr, under_lanes = nullptr, under_one = nullptr;
 };
@@ -165,6 +168,18 @@ template <class F, class Exchanged>
 constexpr Links links_of_two(LinkRun one = link_two<F, FromOne>) {
     return {link_two<F, FromLanes>, one, link_self<F>, link_two<Exchanged, FromLanes>, link_two<Exchanged, FromOne>};
 }
+
+template <class F>
+constexpr Links links_of_one() {
+    return {nullptr, nullptr, link_one<F>};
+}
+
+#if defined(ISOBIT_PAIRS)
+template <class Fast, float (*F)(float)>
+constexpr Links links_of_function() {
+    return {nullptr, nullptr, link_function<Fast, F>};
+}
+#endif
 
 }  // namespace
 }  // namespace isobit::ISOBIT_ISA

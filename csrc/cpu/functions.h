@@ -34,15 +34,15 @@ static inline float isobit_fn_erf(float x) {
     }
 
 ISOBIT_BLOCK(isobit_block_sqrt, isobit_fn_sqrt)
-ISOBIT_BLOCK(isobit_block_rsqrt, isobit_fn_rsqrt)
 ISOBIT_BLOCK(isobit_block_exp2, isobit_fn_exp2)
 ISOBIT_BLOCK(isobit_block_expm1, isobit_fn_expm1)
 ISOBIT_BLOCK(isobit_block_log2, isobit_fn_log2)
 ISOBIT_BLOCK(isobit_block_log10, isobit_fn_log10)
 ISOBIT_BLOCK(isobit_block_log1p, isobit_fn_log1p)
 
-#ifdef __AVX512DQ__
-#include "functions_avx512.h"
+#if defined(__AVX2__) && defined(__FMA__)
+#define ISOBIT_PAIRS
+#include "functions_pairs.h"
 #define ISOBIT_FAST_BLOCK(NAME, FAST, FUNCTION)                                                                        \
     static inline void NAME(const float *x, float *y, int64_t n) { isobit_block_fast<FAST, FUNCTION>(x, y, n); }
 #else
@@ -52,8 +52,14 @@ ISOBIT_BLOCK(isobit_block_log1p, isobit_fn_log1p)
 ISOBIT_FAST_BLOCK(isobit_block_exp, isobit_fast_exp, isobit_fn_exp)
 ISOBIT_FAST_BLOCK(isobit_block_erf, isobit_fast_erf, isobit_fn_erf)
 ISOBIT_FAST_BLOCK(isobit_block_log, isobit_fast_log, isobit_fn_log)
-ISOBIT_FAST_BLOCK(isobit_block_tanh, isobit_fast_tanh, isobit_fn_tanh)
 ISOBIT_FAST_BLOCK(isobit_block_sigmoid, isobit_fast_sigmoid, isobit_fn_sigmoid)
+#if defined(__AVX512DQ__)
+ISOBIT_FAST_BLOCK(isobit_block_rsqrt, isobit_fast_rsqrt, isobit_fn_rsqrt)
+ISOBIT_FAST_BLOCK(isobit_block_tanh, isobit_fast_tanh, isobit_fn_tanh)
+#else
+ISOBIT_BLOCK(isobit_block_rsqrt, isobit_fn_rsqrt)
+ISOBIT_BLOCK(isobit_block_tanh, isobit_fn_tanh)
+#endif
 
 static inline bool isobit_trig_all_small(const float *x, int64_t n) {
     int large = 0;

@@ -31,44 +31,40 @@ constexpr float POWER_POLYNOMIAL[] = {
     0x1.5555e6p-5f,
 };
 
-// bits of the float where the first part of [0.71, 1.42] starts; each has 2^18 floats
-constexpr uint32_t LOG_FIRST = 0x3f360000;
-
-// c near 1 / m on each part
+// c near 1 / m on each part of [1, 2)
 constexpr float INVERSE[] = {
-    0x1.640000p+0f, 0x1.5c0000p+0f, 0x1.540000p+0f, 0x1.500000p+0f, 0x1.480000p+0f, 0x1.400000p+0f, 0x1.3c0000p+0f,
-    0x1.340000p+0f, 0x1.300000p+0f, 0x1.280000p+0f, 0x1.240000p+0f, 0x1.200000p+0f, 0x1.1c0000p+0f, 0x1.140000p+0f,
-    0x1.100000p+0f, 0x1.0c0000p+0f, 0x1.080000p+0f, 0x1.040000p+0f, 0x1.000000p+0f, 0x1.f00000p-1f, 0x1.e00000p-1f,
-    0x1.d40000p-1f, 0x1.c80000p-1f, 0x1.b80000p-1f, 0x1.b00000p-1f, 0x1.a40000p-1f, 0x1.980000p-1f, 0x1.900000p-1f,
-    0x1.880000p-1f, 0x1.7c0000p-1f, 0x1.740000p-1f, 0x1.6c0000p-1f,
+    0x1.000000p+0f, 0x1.e80000p-1f, 0x1.d80000p-1f, 0x1.d00000p-1f, 0x1.c00000p-1f, 0x1.b40000p-1f, 0x1.a80000p-1f,
+    0x1.a00000p-1f, 0x1.940000p-1f, 0x1.8c0000p-1f, 0x1.800000p-1f, 0x1.780000p-1f, 0x1.700000p-1f, 0x1.680000p-1f,
+    0x1.600000p-1f, 0x1.580000p-1f, 0x1.500000p-1f, 0x1.4c0000p-1f, 0x1.440000p-1f, 0x1.400000p-1f, 0x1.380000p-1f,
+    0x1.340000p-1f, 0x1.2c0000p-1f, 0x1.280000p-1f, 0x1.200000p-1f, 0x1.1c0000p-1f, 0x1.180000p-1f, 0x1.140000p-1f,
+    0x1.100000p-1f, 0x1.0c0000p-1f, 0x1.080000p-1f, 0x1.000000p-1f,
 };
 
 // -ln c to 2^-16
 constexpr float INVERSE_LOG[] = {
-    -0x1.51ac00p-2f, -0x1.3a6400p-2f, -0x1.229400p-2f, -0x1.167400p-2f, -0x1.fb9000p-3f, -0x1.c90000p-3f,
-    -0x1.af4000p-3f, -0x1.7ab800p-3f, -0x1.5ff000p-3f, -0x1.295800p-3f, -0x1.0d7800p-3f, -0x1.e27000p-4f,
-    -0x1.a92000p-4f, -0x1.342000p-4f, -0x1.f0a000p-5f, -0x1.774000p-5f, -0x1.f84000p-6f, -0x1.fc0000p-7f,
-    0x0.0p+0f,       0x1.042000p-5f,  0x1.086000p-4f,  0x1.701000p-4f,  0x1.da7000p-4f,  0x1.366000p-3f,
-    0x1.5bf800p-3f,  0x1.95a800p-3f,  0x1.d10000p-3f,  0x1.f99000p-3f,  0x1.117800p-2f,  0x1.315000p-2f,
-    0x1.471800p-2f,  0x1.5d5c00p-2f,
+    0x0.0p+0f,      0x1.894000p-5f, 0x1.4d3000p-4f, 0x1.933000p-4f, 0x1.117800p-3f, 0x1.491000p-3f, 0x1.824000p-3f,
+    0x1.a94000p-3f, 0x1.e53000p-3f, 0x1.071400p-2f, 0x1.269800p-2f, 0x1.3c2400p-2f, 0x1.522c00p-2f, 0x1.68ac00p-2f,
+    0x1.7fb000p-2f, 0x1.973c00p-2f, 0x1.af5400p-2f, 0x1.bb9800p-2f, 0x1.d49000p-2f, 0x1.e14800p-2f, 0x1.fb3400p-2f,
+    0x1.043600p-1f, 0x1.11b000p-1f, 0x1.188e00p-1f, 0x1.269600p-1f, 0x1.2dc000p-1f, 0x1.350200p-1f, 0x1.3c6000p-1f,
+    0x1.43da00p-1f, 0x1.4b7000p-1f, 0x1.532200p-1f, 0x1.62e400p-1f,
 };
 
 // the rest of -ln c
 constexpr float INVERSE_LOG_REST[] = {
-    0x1.278d20p-18f,  -0x1.8aad28p-19f, -0x1.fbcf7ap-22f, -0x1.cababap-18f, -0x1.86d5e4p-19f, 0x1.070cacp-20f,
-    0x1.b58bfap-18f,  -0x1.20421cp-20f, -0x1.83853cp-18f, 0x1.683f00p-18f,  0x1.832f72p-23f,  -0x1.db8abcp-22f,
-    -0x1.b4e92cp-18f, 0x1.434f22p-19f,  -0x1.86008cp-20f, -0x1.63d8ccp-19f, 0x1.64f188p-18f,  -0x1.5161f8p-20f,
-    0x0.0p+0f,        -0x1.44ec32p-18f, -0x1.9d2988p-18f, -0x1.67a8aap-19f, 0x1.3b1c22p-19f,  -0x1.a7f538p-22f,
-    -0x1.fca55ep-18f, -0x1.291848p-18f, 0x1.bf932ap-18f,  0x1.c6cb3cp-19f,  0x1.d044fcp-19f,  -0x1.c3c594p-19f,
-    0x1.b84e38p-19f,  -0x1.105350p-21f,
+    0x0.0p+0f,        0x1.542940p-18f,  0x1.15d208p-20f,  0x1.797566p-18f,  0x1.d044fcp-20f,  0x1.ec199ep-18f,
+    -0x1.f4d572p-18f, -0x1.2c3752p-19f, 0x1.dffce2p-20f,  -0x1.e7ecaap-20f, -0x1.deecb2p-18f, 0x1.277334p-18f,
+    -0x1.1f8c76p-18f, 0x1.07d38ep-19f,  -0x1.7109fap-20f, -0x1.cbcecap-18f, -0x1.6adb74p-18f, -0x1.ee47f2p-18f,
+    0x1.236f7ep-21f,  0x1.4344e4p-19f,  0x1.8af7a4p-18f,  0x1.7cec08p-22f,  -0x1.f70e2ap-19f, 0x1.c81e48p-18f,
+    0x1.089a6ep-20f,  -0x1.5509e4p-18f, 0x1.15b3b2p-18f,  0x1.0186d8p-18f,  -0x1.a0db88p-26f, -0x1.48347ap-20f,
+    0x1.c4d0d0p-18f,  0x1.7f7d1cp-20f,
 };
 
-// (ln(1 + r) - r + r^2/2) / r^3 on |r| <= 0.0198
+// (ln(1 + r) - r + r^2/2) / r^3 on |r| <= 0.0312
 constexpr float INVERSE_POLYNOMIAL[] = {
-    0x1.555554p-2f,
-    -0x1.fffffep-3f,
-    0x1.99c526p-3f,
-    -0x1.557fb2p-3f,
+    0x1.555550p-2f,
+    -0x1.fffff4p-3f,
+    0x1.9a064ap-3f,
+    -0x1.55c2a2p-3f,
 };
 
 // erf(i/8 + r) on |r| <= 1/16: r^0

@@ -19,15 +19,18 @@ Links links_of(int32_t op) {
 #endif
         case AT_maximum: return links_of_two<Larger, Larger>();
         case AT_minimum: return links_of_two<Smaller, Smaller>();
-        case AT_neg: return {nullptr, nullptr, link_one<Negated>};
-        case AT_abs: return {nullptr, nullptr, link_one<Magnitude>};
-        case AT_sqrt: return {nullptr, nullptr, link_one<Root>};
+        case AT_neg: return links_of_one<Negated>();
+        case AT_abs: return links_of_one<Magnitude>();
+        case AT_sqrt: return links_of_one<Root>();
+#if defined(ISOBIT_PAIRS)
+        case AT_exp: return links_of_function<isobit_fast_exp, isobit_fn_exp>();
+        case AT_log: return links_of_function<isobit_fast_log, isobit_fn_log>();
+        case AT_erf: return links_of_function<isobit_fast_erf, isobit_fn_erf>();
+        case AT_sigmoid: return links_of_function<isobit_fast_sigmoid, isobit_fn_sigmoid>();
+#endif
 #if defined(__AVX512DQ__)
-        case AT_exp: return {nullptr, nullptr, link_function<isobit_fast_exp, isobit_fn_exp>};
-        case AT_log: return {nullptr, nullptr, link_function<isobit_fast_log, isobit_fn_log>};
-        case AT_tanh: return {nullptr, nullptr, link_function<isobit_fast_tanh, isobit_fn_tanh>};
-        case AT_erf: return {nullptr, nullptr, link_function<isobit_fast_erf, isobit_fn_erf>};
-        case AT_sigmoid: return {nullptr, nullptr, link_function<isobit_fast_sigmoid, isobit_fn_sigmoid>};
+        case AT_rsqrt: return links_of_function<isobit_fast_rsqrt, isobit_fn_rsqrt>();
+        case AT_tanh: return links_of_function<isobit_fast_tanh, isobit_fn_tanh>();
 #endif
         default: return {};
     }
