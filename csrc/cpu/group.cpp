@@ -70,6 +70,10 @@ class Worker {
         for (int32_t i = 0; i < group_.input_count; ++i)
             places_[i] =
                 const_cast<char *>(static_cast<const char *>(readers_[i].read(plan_.count(plan_.registers[i], n))));
+        next_.clear();
+        for (int32_t i = 0; i < group_.input_count; ++i)
+            if (plan_.registers[i].streams && item_size(plan_.registers[i].dtype) == 4)
+                next_.push_back(places_[i] + 4 * n);
         for (size_t i = group_.input_count; i < plan_.registers.size(); ++i) {
             const Register &r = plan_.registers[i];
             if (r.is_direct()) places_[i] = place_in_output(r, at);
@@ -107,7 +111,15 @@ class Worker {
         for (const LinkPlan &link : section.links)
             chain_.push_back({link.run, places_[link.place] + piece.row * link.row_bytes + piece.at * link.at_bytes});
         constexpr Lanes none{};
-        for (int64_t at = 0; at < n; at += LINK_ELEMENTS) chain_[0].run(none, none, none, none, chain_.data(), at);
+        for (int64_t at = 0; at < n; at += LINK_ELEMENTS) {
+            if (section.fetches) fetch(piece.at + at);
+            chain_[0].run(none, none, none, none, chain_.data(), at);
+        }
+    }
+
+    void fetch(int64_t at) const {
+        for (const char *next : next_)
+            for (int64_t i = 0; i < LINK_ELEMENTS; i += 16) __builtin_prefetch(next + 4 * (at + i));
     }
 
     // Where a register's values lie from this element of a piece on; or the value of the piece's row.
@@ -150,6 +162,7 @@ class Worker {
     std::vector<char *> places_;
     std::vector<Reader> readers_;
     std::vector<Link> chain_;
+    std::vector<const char *> next_;  // where the inputs of the next tile begin
 };
 
 }  // namespace

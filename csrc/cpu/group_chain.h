@@ -97,7 +97,7 @@ void find_chains(Plan &plan, Phase &phase) {
     for (size_t at = phase.first; at < phase.last;) {
         size_t last = at;
         while (last < phase.last && is_link(plan, plan.steps[last])) ++last;
-        Section section{at, last, {}};
+        Section section{at, last, {}, false};
         if (last < at + 2) {
             section.last = std::max(last, at + 1);
         } else {

@@ -111,6 +111,16 @@ void find_repeated(Plan &plan) {
     }
 }
 
+// While the last chain computes, the memory would rest: it fetches what the next tile begins with.
+void find_fetching(Plan &plan) {
+    for (size_t i = plan.phases.size(); i-- > 0;)
+        for (Section &section : plan.phases[i].sections)
+            if (!section.links.empty()) {
+                section.fetches = true;
+                return;
+            }
+}
+
 Plan plan_of(const isobit_group &group) {
     Plan plan = read_plan(group);
     defer_outputs(group, plan);
@@ -120,6 +130,7 @@ Plan plan_of(const isobit_group &group) {
     find_repeated(plan);
     for (Phase &phase : plan.phases)
         if (phase.by_pieces) find_chains(plan, phase);
+    find_fetching(plan);
     return plan;
 }
 

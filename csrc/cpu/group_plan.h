@@ -40,6 +40,7 @@ struct Register {
     bool deferred = false;  // an output that lands on an input which a later step still reads: copied at a tile's end
     bool whole = false;     // its place holds a tile's values, else those of a piece
     bool constant = false;  // an input of one value
+    bool streams = false;   // an input that lies side by side: the next tile's values lie behind this one's
 
     bool is_direct() const { return output >= 0 && !deferred; }
 };
@@ -61,6 +62,7 @@ struct LinkPlan {
 struct Section {
     size_t first, last;           // steps
     std::vector<LinkPlan> links;  // none where the steps run one by one
+    bool fetches = false;         // whether the next tile's inputs are fetched meanwhile
 };
 
 struct Phase {
@@ -191,7 +193,9 @@ Plan read_plan(const isobit_group &group) {
     for (int32_t i = 0; i < group.input_count; ++i) {
         want_tensor(plan, group.inputs[i], plan.registers[i]);
         plan.registers[i].written = true;
-        plan.registers[i].constant = !plan.registers[i].per_row && merge_axes(group.inputs[i]).is_scalar();
+        const Strided view = merge_axes(group.inputs[i]);
+        plan.registers[i].constant = !plan.registers[i].per_row && view.is_scalar();
+        plan.registers[i].streams = !plan.registers[i].per_row && view.is_contiguous() && !view.is_scalar();
     }
     const int64_t last = int64_t(plan.registers.size()) - 1;
     while (!words.done()) {

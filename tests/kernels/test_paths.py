@@ -1,12 +1,15 @@
-"""The fast ways of the native library at their edges: division by one value, sums down columns."""
+"""The fast ways of the native library at their edges: division by one value, sums down columns, functions in chains."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kernels import backends, spec
 from kernels.spec.operator import Array
+from kernels.types import TensorType
 from tests.kernels.c_abi import Library, library_path
 
 pytestmark = pytest.mark.skipif(
@@ -86,3 +89,33 @@ def test_sums_down_columns_with_values_that_are_not_finite() -> None:
     y = np.ascontiguousarray(x.reshape(3, 200, 37))
     wanted = np.ascontiguousarray(spec.run("sum", [y], {"axes": (1,)})).tobytes()
     assert native.run("sum", [y], {"axes": (1,)}, threads=2).tobytes() == wanted
+
+
+FUNCTIONS = ("exp", "log", "erf", "sigmoid", "tanh", "rsqrt", "sqrt")
+
+
+def arguments(name: str) -> Array:
+    """The function's inputs nearest to a tie, every kind of special value, and patterns of all exponents between."""
+    lines = (Path(__file__).parents[1] / "vectors" / "functions" / f"{name}.txt").read_text().splitlines()
+    hard = np.array([int(line.split()[0], 16) for line in lines], np.uint32).view(np.float32)
+    special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3.4e38, -104, -87.4, 88.8], np.float32)
+    drawn = patterns(2001, seed=5)
+    return np.concatenate([hard, special, drawn, np.repeat(np.float32([-np.inf, 1]), 40), hard])
+
+
+def test_a_function_in_a_chain_or_in_place_gives_what_it_gives_alone() -> None:
+    """Values that are not certain are settled in a chain at once, in a block when enough of them wait."""
+    library = Library(library_path())
+    index = library.c.isobit_operator_index
+    for name in FUNCTIONS:
+        x = arguments(name)
+        alone = library.run(name, [x], [], TensorType("float32", x.shape))
+        for count in (x.size, x.size - 1, 64, 33, 5):
+            code = [3, *(FLOAT, 0) * 3, 2, index(b"neg"), 1, 0, NONE, NONE, index(name.encode()), 2, 1, NONE, NONE]
+            out = np.empty(count, np.float32)
+            negated = spec.run("neg", [x[:count]], {})
+            assert library.call_group([negated], [out], code, count, 0, 1) == ("ok", "")
+            assert out.tobytes() == alone[:count].tobytes(), name
+            own = x[:count].copy()
+            assert library.call(name, [library.tensor(own)], [], library.tensor(own))[0] == "ok"
+            assert own.tobytes() == alone[:count].tobytes(), name
