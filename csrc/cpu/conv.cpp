@@ -4,6 +4,9 @@
 #include "conv_direct.h"
 #include "conv_operands.h"
 #include "conv_small_groups.h"
+#if defined(__AMX_INT8__)
+#include "amx_pointwise.h"
+#endif
 
 namespace isobit::ISOBIT_ISA {
 
@@ -45,14 +48,23 @@ void op_conv(const isobit_call &call) {
         const GroupScales w_scales(run_maxima(w.x, z.O, z.D * z.R * z.S, 1), range);
         return conv_small_groups(z, x, w, scales, w_scales, call.threads, data_of<float>(*call.output));
     }
-    image.data = scratch.image.get<int32_t>(image.size());
-    fill(x, scales, image, call.threads);
     // Lanes of k: element of the filter, then bundle of channels.
     const int64_t taps = z.R * z.S, K = LANE * image.bundles * taps;
     const Filters filters{w.x, z.groups, z.E, z.D, taps, first_integers(taps)};
     const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
         return output_lines(filters, group, first, used, LANE * image.bundles, floats);
     };
+#if defined(__AMX_INT8__)
+    if (is_pointwise(z)) {
+        std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
+        prepare_panels(operands, range, K, call.threads, lines, nullptr);
+        const Pointwise problem{operands, x.x, z.D, z.H * z.W, scales, data_of<float>(*call.output)};
+        multiply_pointwise(problem, z.N, range.wide, call.threads);
+        return scratch.release();
+    }
+#endif
+    image.data = scratch.image.get<int32_t>(image.size());
+    fill(x, scales, image, call.threads);
     std::vector<int64_t> steps;
     for (int64_t tap = 0; tap < taps; ++tap)
         for (int64_t d = 0; d < image.bundles; ++d)
@@ -101,6 +113,20 @@ void op_conv_grad_input(const isobit_call &call) {
         return conv_grad_input_small_groups(z, pixels, g, w, scales, GroupScales(filter_maxima, range), call.threads,
                                             data_of<float>(*call.output));
     }
+#if defined(__AMX_INT8__)
+    if (is_pointwise(z)) {
+        const int64_t K = LANE * image.bundles;
+        filters.taps = {0};
+        std::vector<ConvRows> operands = make_operands(z.D, K, range.wide, z.groups, scratch.operands);
+        const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
+            return input_lines(filters, group, first, used, K, floats);
+        };
+        prepare_panels(operands, range, K, call.threads, lines, filter_maxima.data());
+        const Pointwise problem{operands, g.x, z.E, z.P * z.Q, scales, data_of<float>(*call.output)};
+        multiply_pointwise(problem, z.N, range.wide, call.threads);
+        return scratch.release();
+    }
+#endif
     image.data = scratch.image.get<int32_t>(image.size());
     fill(g, scales, image, call.threads);
     for (int64_t a = 0; a < z.stride[0]; ++a)
