@@ -23,21 +23,6 @@ struct TileShares {
     }
 };
 
-// Takes the rows of one tile of a row-major result.
-struct RowWriter {
-    float *to;
-    int64_t stride;
-    int rows;
-    __mmask16 used;
-
-    void fetch() const {
-        for (int row = 0; row < rows; ++row) __builtin_prefetch(to + row * stride, 1);
-    }
-    inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
-        _mm512_mask_storeu_ps(to + row * stride, used, values);
-    }
-};
-
 // fetches: the result is too large to be in a cache.
 template <bool WIDE>
 static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, float *out, bool fetches, int threads) {
@@ -62,9 +47,7 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                 },
                 [&](int64_t line, int64_t panel) {
                     const int64_t column = panel * SIDE;
-                    const int rows = static_cast<int>(std::min<int64_t>(SIDE, a.lines - line));
-                    const int used = static_cast<int>(std::min<int64_t>(SIDE, N - column));
-                    return RowWriter{out + line * N + column, N, rows, static_cast<__mmask16>((1u << used) - 1)};
+                    return RowWriter(out + line * N + column, N, a.lines - line, N - column);
                 });
         }
     });

@@ -25,6 +25,28 @@ struct TileColumns {
     int64_t next;  // bytes from one panel to the other
 };
 
+// Takes the rows of one tile of a row-major result.
+struct RowWriter {
+    float *to;
+    int64_t stride;
+    int rows;
+    __mmask16 used;
+
+    RowWriter(float *out, int64_t stride_, int64_t rows_, int64_t columns)
+        : to(out),
+          stride(stride_),
+          rows(static_cast<int>(std::min<int64_t>(SIDE, rows_))),
+          used(static_cast<__mmask16>((1u << std::min<int64_t>(SIDE, columns)) - 1)) {}
+    RowWriter() = default;
+
+    void fetch() const {
+        for (int row = 0; row < rows; ++row) __builtin_prefetch(to + row * stride, 1);
+    }
+    inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
+        _mm512_mask_storeu_ps(to + row * stride, used, values);
+    }
+};
+
 constexpr int UNIT = 6 * TILE;  // the sums of one call of multiply_*: of two narrow tiles, or of a wide one
 
 template <bool WIDE, bool BEGINS, class Between>

@@ -63,10 +63,9 @@ static void multiply_pixels(const Pointwise &problem, int64_t entry, int64_t fir
                                    filters.panel_bytes()};
             },
             [&](int64_t) { return TileScales{moderate_down, down}; },
-            [&](int64_t line, int64_t panel, Floats values) {
-                const int used = static_cast<int>(std::min<int64_t>(SIDE, pixels - panel * SIDE));
-                _mm512_mask_storeu_ps(out + line * problem.size + panel * SIDE,
-                                      static_cast<__mmask16>((1u << used) - 1), values);
+            [&](int64_t line, int64_t panel) {
+                const int64_t pixel = panel * SIDE;
+                return RowWriter(out + line * problem.size + pixel, problem.size, filters.lines - line, pixels - pixel);
             });
     scratch.release();
 }
