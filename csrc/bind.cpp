@@ -70,8 +70,9 @@ py::array new_array(int32_t dtype, const std::vector<py::ssize_t> &shape) {
     constexpr py::ssize_t LARGE = 1 << 16, LINE = 64;
     const py::dtype type = numpy_dtype(dtype);
     py::ssize_t bytes = type.itemsize();
-    for (const py::ssize_t size : shape) bytes *= size;
-    if (bytes < LARGE) return py::array(type, shape);
+    bool is_too_large = false;  // which NumPy refuses
+    for (const py::ssize_t size : shape) is_too_large |= __builtin_mul_overflow(bytes, size, &bytes);
+    if (bytes < LARGE || is_too_large) return py::array(type, shape);
     const py::array_t<uint8_t> memory(bytes + LINE);
     const auto address = reinterpret_cast<uintptr_t>(memory.data());
     return py::array(type, shape, reinterpret_cast<const void *>((address + LINE - 1) / LINE * LINE), memory);
