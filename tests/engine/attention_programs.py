@@ -80,11 +80,12 @@ def of_width(program: Program, width: str) -> Program:
 
 
 def values_of(program: Program, seed: int, odd: bool = False) -> dict[str, Array]:
-    """Inputs; where they are odd, some are zero, subnormal, huge, infinite or NaN."""
+    """Inputs, integers (the step) from 0 on; where they are odd, some are zero, subnormal, huge, infinite or NaN."""
     random = np.random.default_rng(seed)
     values = {}
     for value in program.inputs:
         array = np.array(random.standard_normal(value.type.shape) * 2).astype(NUMPY_DTYPE[value.type.dtype])
+        array = array if value.type.dtype == "float32" else abs(array)
         if odd and value.type.dtype == "float32" and array.ndim:
             places = random.random(array.shape) < 0.01
             specials = np.array([0.0, -0.0, 1e-42, 3e38, np.inf, -np.inf, np.nan], np.float32)
