@@ -24,6 +24,7 @@ from engine.tracing import (
     rules_rearranging,
     rules_reduction,
     rules_resampling,
+    rules_scattering,
 )
 from engine.tracing.builder import Builder, Value
 from engine.tracing.capture import Captured
@@ -46,7 +47,9 @@ FAMILIES = (
     rules_indexing,
     rules_pooling,
     rules_resampling,
+    rules_scattering,
 )
+STRIDED = (torch.ops.aten.as_strided.default, torch.ops.aten.as_strided_scatter.default)
 BITS = torch.ops.isobit.bits.default
 RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}
 DTYPES = {
@@ -101,6 +104,8 @@ class Lowering:
         b.width = self.widths.get(node, "narrow")
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: made[n])
         try:
+            if node.target in STRIDED:
+                rules_rearranging.require_own_storage(node)
             return RULES[node.target](b, _types(node), *args, **kwargs)
         except TraceError as error:
             raise TraceError(f"{error} (at {place(node.stack_trace)})") from None
@@ -165,9 +170,6 @@ INSTEAD = {
     "_embedding_bag": "give bags of equal size: ids [B, N] and no offsets",
     "embedding_renorm": "leave max_norm out and scale the rows in the loss",
     "grid_sampler": "sample images of two axes, bilinear or nearest",
-    "masked_scatter": "use torch.where",
-    "take": "flatten and index: x.flatten()[index]",
-    "put": "flatten and use index_put or scatter",
     "asin": "no arc function is in the law; keep the angle itself, or its cosine and sine",
     "acos": "no arc function is in the law; keep the angle itself, or its cosine and sine",
     "atan": "no arc function is in the law; keep the angle itself, or its cosine and sine",

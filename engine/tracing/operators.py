@@ -25,7 +25,8 @@ TITLES = {
     "rules_norm": "Norms",
     "rules_loss": "Losses",
     "rules_product": "Products and convolutions",
-    "rules_indexing": "Embeddings, indexing, sorting",
+    "rules_indexing": "Embeddings, gathers, sorting",
+    "rules_scattering": "Writes by index",
     "rules_pooling": "Pooling, upsampling",
     "rules_resampling": "Interpolation, pools of any window, padding by the image itself",
 }
@@ -56,7 +57,7 @@ def text() -> str:
 
 
 def _functions() -> list[str]:
-    homes = {torch: "torch", ComplexTensor: "torch.Tensor"}
+    homes = {torch: "torch", torch.Tensor: "torch.Tensor", ComplexTensor: "torch.Tensor"}
     return [f"{homes.get(owner, 'torch.nn.functional')}.{name}" for owner, name, _ in REWRITTEN]
 
 

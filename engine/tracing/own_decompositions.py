@@ -85,6 +85,24 @@ def _log_of_running_sums(x: Tensor, dim: int) -> Tensor:
     return total.movedim(-1, dim)
 
 
+def _histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """[bins]: the numbers of elements in equal parts of a range, or of all from the least to the most."""
+    x = x.flatten()
+    low, high = (torch.full((), float(end)) for end in (min, max)) if min != max else (x.min(), x.max())
+    low, high = torch.where(low == high, low - 1, low), torch.where(low == high, high + 1, high)
+    inside = (x >= low) & (x <= high)
+    part = torch.where(inside, (x - low) * bins / (high - low), 0.0).long().clamp_max(bins - 1)
+    return torch.zeros(bins).scatter_add(0, part, inside.float())
+
+
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    return x.flatten()[index]
+
+
+def _put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    return x.flatten().index_put((index.flatten(),), source.flatten(), accumulate).view(x.shape)
+
+
 def _max_pool3d(
     x: Tensor,
     kernel: Sequence[int],
@@ -128,6 +146,9 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.cummax.default: _running(torch.ge),
     aten.cummin.default: _running(torch.le),
     aten.logcumsumexp.default: _log_of_running_sums,
+    aten.histc.default: _histc,
+    aten.take.default: _take,
+    aten.put.default: _put,
     aten.max_pool3d_with_indices.default: _max_pool3d,
     aten.max_pool3d_with_indices_backward.default: _max_pool3d_backward,
 }

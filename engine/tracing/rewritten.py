@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from math import log, pi
 from typing import Any
 from unittest.mock import patch
@@ -28,9 +27,14 @@ def rewritten() -> Iterator[None]:
     """The functions of REWRITTEN are ours."""
     with ExitStack() as stack:
         for owner, name, ours in REWRITTEN:
-            new = ours if isinstance(ours, property) else partial(ours, getattr(owner, name))
+            new = ours if isinstance(ours, property) else _given(ours, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, new))
         yield
+
+
+def _given(ours: Callable[..., Any], torchs: Torch) -> Callable[..., Any]:
+    """Ours as a function, which a class binds as its method."""
+    return lambda *args, **kwargs: ours(torchs, *args, **kwargs)
 
 
 def _embedding_bag(
@@ -99,6 +103,36 @@ def _gaussian_nll_loss(
     return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
 
 
+def _grouped_mm(torchs: Torch, mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, **options: Any) -> Tensor:
+    """Each expert's rows [S, K] times its matrix [E, K, N], as a product of all rows that keeps the expert's own."""
+    if offs is None or (mat_a.dim(), mat_b.dim()) != (2, 3):
+        return torchs(mat_a, mat_b, offs=offs, **options)
+    row, stops = torch.arange(len(mat_a)).unsqueeze(1), offs.unbind()
+    total, start = mat_a.new_zeros(len(mat_a), mat_b.shape[2]), torch.zeros_like(stops[0])
+    for weights, stop in zip(mat_b, stops, strict=True):
+        total, start = torch.where((start <= row) & (row < stop), mat_a @ weights, total), stop
+    return total
+
+
+def _masked_scatter(torchs: Torch, input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of the source in their order, where the mask says so."""
+    input, mask = torch.broadcast_tensors(input, mask)
+    place = (mask.flatten().long().cumsum(0) - 1).clamp_min(0).view(mask.shape)
+    return torch.where(mask, source.flatten()[place], input)
+
+
+def _masked_scatter_(torchs: Torch, input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    return input.copy_(_masked_scatter(torchs, input, mask, source))
+
+
+def _bincount(torchs: Torch, input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """Of numbers below minlength: another one is a fault."""
+    if not minlength:
+        return torchs(input, weights, minlength)
+    ones = torch.ones_like(input, dtype=torch.int64) if weights is None else weights
+    return torch.zeros(minlength, dtype=ones.dtype).scatter_add(0, input.long(), ones)
+
+
 def _polar(torchs: Torch, abs: Tensor, angle: Tensor) -> Tensor:
     return torch.complex(abs * angle.cos(), abs * angle.sin())
 
@@ -115,7 +149,14 @@ def _imag(x: Tensor) -> Tensor:
 REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (F, "embedding_bag", _embedding_bag),
     (F, "gaussian_nll_loss", _gaussian_nll_loss),
+    (F, "grouped_mm", _grouped_mm),
+    (torch, "_grouped_mm", _grouped_mm),
     (torch._C._nn, "adaptive_max_pool2d", _adaptive_max_pool2d),
+    (torch, "bincount", _bincount),
+    (Tensor, "bincount", _bincount),
+    (torch, "masked_scatter", _masked_scatter),
+    (Tensor, "masked_scatter", _masked_scatter),
+    (Tensor, "masked_scatter_", _masked_scatter_),
     (torch, "ctc_loss", ctc_loss),
     (torch, "polar", _polar),
     (torch, "real", lambda torchs, x: _real(x)),

@@ -163,9 +163,11 @@ class Volume:
         return b.slice(total_, 2, self.padding, self.padding + D)
 
 
-def window_of(stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> Window | Volume:
-    """The geometry of a convolution over one, two or three axes."""
-    return (Window if len(stride) < 3 else Volume)(stride, padding, dilation, groups)
+def window_of(x: Value, *numbers: Sequence[int], groups: int) -> Window | Volume:
+    """The geometry of a convolution of x over one, two or three axes: stride, padding, dilation, one number or more."""
+    axes = x.rank - 2
+    stride, padding, dilation = (list(values) * (axes if len(values) == 1 else 1) for values in numbers)
+    return (Window if axes < 3 else Volume)(stride, padding, dilation, groups)
 
 
 def _channelwise(b: Builder, bias: Value, rank: int) -> Value:
@@ -185,8 +187,8 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    window = window_of(stride, padding, dilation, groups)
-    size = (1, *out.shape[2:]) if len(stride) == 1 else out.shape[2:]
+    window = window_of(x, stride, padding, dilation, groups=groups)
+    size = (1, *out.shape[2:]) if x.rank == 3 else out.shape[2:]
     if transposed:
         value = window.apply(b, "conv_grad_input", x, w, size)
     else:
@@ -209,7 +211,7 @@ def _convolution_backward(
     groups: int,
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
-    window = window_of(stride, padding, dilation, groups)
+    window = window_of(x, stride, padding, dilation, groups=groups)
     to_x = to_w = to_bias = None
     if wanted[0]:
         to_x = window.apply(b, "conv", g, w) if transposed else window.apply(b, "conv_grad_input", g, w, window.size(x))

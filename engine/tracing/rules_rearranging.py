@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
+from torch.fx import Node
 
 from engine.tracing.builder import Builder, Value
 from engine.tracing.errors import TraceError
@@ -59,17 +61,55 @@ def _pixel_unshuffle(b: Builder, out: TensorType, x: Value, factor: int) -> Valu
     return b.reshape(b.permute(parted, (0, 1, 3, 5, 2, 4)), out.shape)
 
 
+def require_own_storage(node: Node) -> None:
+    """Refuses strides over a tensor that does not lie in row-major order from the start of its storage."""
+    base = node.args[0].meta["val"]  # type: ignore[union-attr]
+    if not base.is_contiguous() or base.storage_offset():
+        raise TraceError(f"trace: {node.target}: got a view of another tensor, want x.contiguous() before it")
+
+
+def _strided_places(size: Sequence[int], stride: Sequence[int], offset: int | None) -> np.ndarray:
+    """The element of the storage that each element of a strided view is."""
+    places = np.full(tuple(size), offset or 0, np.int64)
+    for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
+        places += (np.arange(count) * step).reshape([-1 if a == axis else 1 for a in range(len(size))])
+    return places
+
+
+def _is_whole(places: np.ndarray, x: Value) -> bool:
+    """Whether the places are all elements of x in their order; a ValueError where they leave it."""
+    count = prod(x.shape)
+    if places.size and not 0 <= places.min() <= places.max() < count:
+        raise TraceError(f"trace: as_strided: got places {places.min()} to {places.max()}, want 0 to {count - 1}")
+    return np.array_equal(places.ravel(), np.arange(count))
+
+
 def _as_strided(
     b: Builder, out: TensorType, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
 ) -> Value:
-    dense = [prod(size[i + 1 :]) for i in range(len(size))]
-    if (
-        offset
-        or prod(size) != prod(x.shape)
-        or any(s != d for s, d, n in zip(stride, dense, size, strict=True) if n > 1)
-    ):
-        raise TraceError("trace: as_strided: got overlapping or scattered elements, want a plain reshape")
-    return b.reshape(x, size)
+    places = _strided_places(size, stride, offset)
+    if _is_whole(places, x):
+        return b.reshape(x, size)
+    return b.emit("take_rows", [b.reshape(x, (prod(x.shape),)), b.constant(places)])
+
+
+def _as_strided_scatter(
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    source: Value,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: int | None = None,
+) -> Value:
+    places = _strided_places(size, stride, offset)
+    if _is_whole(places, x):
+        return b.reshape(source, x.shape)
+    writer = np.full(prod(x.shape), -1)
+    writer[places.ravel()] = np.arange(places.size)
+    found = b.emit("take_rows", [b.reshape(source, (places.size,)), b.constant(np.maximum(writer, 0))])
+    is_written = b.constant((writer >= 0).reshape(x.shape))
+    return b.select(is_written, b.reshape(found, x.shape), x)
 
 
 def _unfold(b: Builder, out: TensorType, x: Value, axis: int, size: int, step: int) -> Value:
@@ -99,4 +139,5 @@ RULES: dict[Any, Rule] = {
     aten.pixel_shuffle.default: _pixel_shuffle,
     aten.pixel_unshuffle.default: _pixel_unshuffle,
     aten.as_strided.default: _as_strided,
+    aten.as_strided_scatter.default: _as_strided_scatter,
 }

@@ -126,6 +126,7 @@ PRODUCTS: dict[str, Function] = {
         image(x), x.view(2, 2, 3, 2), x[0, :2], (2, 1), (1, 0), (1, 0), 1, (1, 2)
     ),
     "conv of one image": lambda x: F.conv2d(image(x)[0], x.view(4, 2, 3, 1), padding="same"),
+    "conv without padding": lambda x: F.conv2d(image(x), x.view(4, 2, 3, 1), padding="valid", stride=2),
 }
 REARRANGED: dict[str, Function] = {
     "diagonals": lambda x: torch.diag(x[0]).sum(0) + torch.diag_embed(x).sum(1) * 2,

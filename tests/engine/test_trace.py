@@ -283,6 +283,11 @@ class Angle(Net):
         return self.line(torch.atan2(x, x + 1))
 
 
+class Strided(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x.t().as_strided((4, 6), (6, 1)))
+
+
 class Renormed(Net):
     def forward(self, x: Tensor) -> Tensor:
         return self.line(x) + F.embedding(torch.zeros(4).long(), x.clone(), max_norm=1.0).sum()
@@ -330,6 +335,7 @@ REFUSALS = [
     (ConcatenatedTargets, "ctc_loss"),
     (Transformed, "aten._fft_r2c.default has no rule; .*the transform's matrix"),
     (Angle, "aten.atan2.default has no rule; .*keep the angle itself"),
+    (Strided, "as_strided.default: got a view of another tensor, want x.contiguous"),
     (Renormed, "aten.embedding_renorm.default has no rule; .*scale the rows"),
     (Inverse, "aten.linalg_inv_ex.default has no rule; .*before the run"),
     (Volumes, "aten.grid_sampler_3d.default has no rule; .*two axes"),

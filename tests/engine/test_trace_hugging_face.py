@@ -1,76 +1,59 @@
-"""Hugging Face's own models trace without change, where their library is installed: from scratch and fine-tuned."""
+"""Hugging Face's own models trace without change, from scratch and fine-tuned; `.[test]` installs their library."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.plain_torch import job_of, require_equal
+from engine.trace import TraceError, trace
 
-transformers: Any = pytest.importorskip("transformers", reason="a machine with `transformers` runs this")
+hf = pytest.importorskip("transformers", reason="an environment with `.[test]` runs this")
+from hugging_face_models import (  # noqa: E402
+    CLASSES,
+    ENCODER,
+    IMAGES,
+    LANGUAGE,
+    OTHERS,
+    SEEING,
+    TOKENS,
+    VOCABULARY,
+    labelled,
+    language,
+    made,
+)
+
 pytestmark = pytest.mark.filterwarnings("ignore")
-RANDOM = np.random.default_rng(0)
-TOKENS = RANDOM.integers(0, 32, (8, 8))
-IMAGES = {"image": RANDOM.standard_normal((8, 3, 16, 16)).astype(np.float32), "label": RANDOM.integers(0, 5, 8)}
-SMALL = {"vocab_size": 32, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-WIDE = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 4, "num_hidden_layers": 1}
 
 
-def language(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    return model(input_ids=batch["tokens"], labels=batch["tokens"]).loss
-
-
-def image_classes(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    return model(pixel_values=batch["image"], labels=batch["label"]).loss
-
-
-MODELS = {
-    "GPT2LMHeadModel": lambda: transformers.GPT2Config(n_embd=16, n_layer=1, n_head=2, n_positions=8, **SMALL),
-    "LlamaForCausalLM": lambda: transformers.LlamaConfig(
-        num_key_value_heads=2, max_position_embeddings=16, **WIDE, **SMALL
-    ),
-    "MistralForCausalLM": lambda: transformers.MistralConfig(
-        num_key_value_heads=2, max_position_embeddings=16, sliding_window=4, **WIDE, **SMALL
-    ),
-    "Qwen2ForCausalLM": lambda: transformers.Qwen2Config(
-        num_key_value_heads=2, max_position_embeddings=16, **WIDE, **SMALL
-    ),
-    "BertForMaskedLM": lambda: transformers.BertConfig(max_position_embeddings=16, **WIDE, **SMALL),
-    "T5ForConditionalGeneration": lambda: transformers.T5Config(
-        d_model=16, d_kv=4, d_ff=24, num_layers=1, num_heads=4, decoder_start_token_id=0, **SMALL
-    ),
-}
-SEEING = {
-    "ViTForImageClassification": lambda: transformers.ViTConfig(image_size=16, patch_size=8, num_labels=5, **WIDE),
-    "ResNetForImageClassification": lambda: transformers.ResNetConfig(
-        embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=5
-    ),
-    "ConvNextForImageClassification": lambda: transformers.ConvNextConfig(
-        hidden_sizes=[4, 8], depths=[1, 1], num_stages=2, num_labels=5, image_size=16
-    ),
-}
-
-
-def made(name: str, configs: Any = MODELS) -> Any:
-    """A model of the library with random weights, as it trains."""
-    torch.manual_seed(0)
-    return getattr(transformers, name)(configs[name]()).train()
-
-
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", LANGUAGE)
 def test_a_language_model_of_the_library(name: str) -> None:
     require_equal(job_of(made(name), language, {"tokens": TOKENS}, clip_norm=1.0))
 
 
 @pytest.mark.parametrize("name", SEEING)
 def test_an_image_model_of_the_library(name: str) -> None:
-    require_equal(job_of(made(name, SEEING), image_classes, IMAGES, clip_norm=1.0))
+    require_equal(job_of(made(name), labelled, {"image": IMAGES, "label": CLASSES}, clip_norm=1.0))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_model_or_loss_of_the_library(name: str) -> None:
+    torch.manual_seed(0)
+    make, loss, data = OTHERS[name]
+    require_equal(job_of(make().train(), loss, data, clip_norm=1.0))
+
+
+def test_a_model_whose_windows_depend_on_values_is_refused_with_its_line() -> None:
+    config = hf.LongformerConfig(
+        attention_window=4, sep_token_id=2, max_position_embeddings=16, **ENCODER, **VOCABULARY
+    )
+    torch.manual_seed(0)
+    with pytest.raises(TraceError, match=r"modeling_longformer\.py:\d+: .*nothing may depend on values"):
+        trace(job_of(hf.LongformerForMaskedLM(config), language, {"tokens": TOKENS}))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -78,7 +61,7 @@ def test_fine_tuning_from_a_file_of_weights(dtype: torch.dtype, tmp_path: Path) 
     weights = {name: tensor.to(dtype) for name, tensor in made("LlamaForCausalLM").state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")
     torch.manual_seed(1)
-    model = transformers.LlamaForCausalLM(MODELS["LlamaForCausalLM"]()).train()
+    model = hf.LlamaForCausalLM(LANGUAGE["LlamaForCausalLM"]()).train()
     model.load_state_dict(load_file(tmp_path / "model.safetensors"))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     start = require_equal(job_of(model, language, {"tokens": TOKENS}, optimizer)).start_state

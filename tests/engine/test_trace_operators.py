@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from operator_cases import MORE, Function, classes, image, positive
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from writing_cases import WRITES
 
 from bench.plain_torch import job_of, require_equal
 from engine.tracing.capture import capture
@@ -287,14 +288,16 @@ LOSSES: dict[str, Function] = {
 }
 
 
-CASES = {**ELEMENTWISE, **ACTIVATIONS, **LAYOUT, **REDUCTIONS, **PRODUCTS, **INDEXING, **LOSSES, **MORE}
+CASES = {**ELEMENTWISE, **ACTIVATIONS, **LAYOUT, **REDUCTIONS, **PRODUCTS, **INDEXING, **LOSSES, **MORE, **WRITES}
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 @pytest.mark.parametrize("name", CASES)
 def test_operator(name: str) -> None:
     require_equal(job(CASES[name]))
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 def test_every_rule_is_reached_by_a_case() -> None:
     reached = set()
     for function in CASES.values():
@@ -315,9 +318,10 @@ class Seen(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 def test_every_decomposition_is_reached_by_a_case() -> None:
     seen = Seen()
-    for function in MORE.values():
+    for function in (*MORE.values(), *WRITES.values()):
         x = torch.linspace(-1.3, 1.7, prod(SHAPE)).reshape(SHAPE).requires_grad_()
         with seen:
             function(x).float().sum().backward()
