@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,13 @@ class Slot:
 
 def slot_hash(name: str, type_: TensorType, root: bytes) -> bytes:
     """The leaf hash of a slot: canonical CBOR of [name, dtype, shape, tensor root]."""
-    return leaf_hash(to_canonical([name, type_.dtype, list(type_.shape), root]))
+    return leaf_hash(_before_root(name, type_) + root)
+
+
+@lru_cache(4096)  # one state after another has the same slots
+def _before_root(name: str, type_: TensorType) -> bytes:
+    """The canonical bytes of a slot up to those of its root."""
+    return to_canonical([name, type_.dtype, list(type_.shape), bytes(HASH_SIZE)])[:-HASH_SIZE]
 
 
 def state_root(slots: Sequence[Slot]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -57,10 +58,15 @@ class TensorType:
 
 def type_of(array: Any) -> TensorType:
     """The type of a NumPy array or of a tensor of torch; a ValueError where its dtype is not one of the law."""
-    name = str(array.dtype).removeprefix("torch.")
+    return _type_of(array.dtype, tuple(int(size) for size in array.shape))
+
+
+@lru_cache(4096)  # a state has few, and a dtype is slow to say its name
+def _type_of(dtype: Any, shape: tuple[int, ...]) -> TensorType:
+    name = str(dtype).removeprefix("torch.")
     if name not in NUMPY_DTYPE:
-        raise ValueError(f"type: got an array of {array.dtype}, want one of {', '.join(DTYPES)}")
-    return TensorType(name, tuple(int(size) for size in array.shape))
+        raise ValueError(f"type: got an array of {dtype}, want one of {', '.join(DTYPES)}")
+    return TensorType(name, shape)
 
 
 class Fault(Exception):
