@@ -37,8 +37,8 @@ class Case:
     """One line of a comparison.
 
     prepare: threads -> competitors, with inputs of a fixed seed
-    work:    operations (or bytes, for the peak "bytes") that the case needs at least
-    peak:    which of the machine's measured peaks bounds it: "float32", "int16" or "bytes"
+    work:    operations (or bytes, for the peaks "bytes" and "read") that the case needs at least
+    peak:    which of the machine's measured peaks bounds it: "narrow", "wide", "bytes" or "read"
     isa:     the instruction set that everyone is held to, in a process of its own; None for the machine's best
     quick:   whether it belongs to the smoke test
     """

@@ -10,10 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+
+from kernels.native_library import library
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = {None: ["-march=native"], "avx2": ["-mavx2", "-mfma"]}
@@ -93,14 +96,36 @@ def _arithmetic_rates(threads: int, isa: str | None) -> dict[str, float]:
         subprocess.run([compiler, *flags, str(ROOT / "bench" / "peak.c"), "-o", str(library)], check=True)
         kernels = ctypes.CDLL(str(library))
     rates = {}
-    for name in ("float32", "int16"):
+    for name, steps in (("float32", 4_000_000), ("int16", 4_000_000), ("int8", 1_000_000)):
         kernel = getattr(kernels, f"peak_{name}", None)
         if kernel is not None:
             kernel.restype, kernel.argtypes = ctypes.c_double, [ctypes.c_int64]
-            rates[name] = _best_rate(lambda kernel=kernel: kernel(4_000_000), threads, rounds=8)
+            rates[name] = _best_rate(partial(kernel, steps), threads, rounds=8)
     return rates
 
 
+def _read_rate(threads: int) -> float:
+    """Bytes read per second from an array that is already mapped."""
+    arrays = [np.ones(COPY_BYTES // 4, np.float32) for _ in range(threads)]
+
+    def work() -> float:
+        source = arrays.pop()
+        source.max()
+        arrays.append(source)
+        return float(COPY_BYTES)
+
+    return _best_rate(work, threads, rounds=6)
+
+
+def _product_rates(rates: dict[str, float]) -> dict[str, float]:
+    """The useful operations per second that bound products: on tiles of int8 digits one takes four or nine."""
+    if "int8" in rates and library.isa() == "amx":
+        return {"narrow": rates["int8"] / 4, "wide": rates["int8"] / 9}
+    return {width: rates[name] for width, name in (("narrow", "int16"), ("wide", "float32")) if name in rates}
+
+
 def peaks(threads: int, isa: str | None = None) -> dict[str, float]:
-    """The measured limits per second: "float32" and "int16" operations, "bytes" copied (read plus written)."""
-    return {**_arithmetic_rates(threads, isa), "bytes": _copy_rate(threads)}
+    """The limits measured, per second: "narrow" and "wide" operations of products, "bytes" copied (read plus written)
+    and bytes only "read"."""
+    bytes_per_second = {"bytes": _copy_rate(threads), "read": _read_rate(threads)}
+    return {**_product_rates(_arithmetic_rates(threads, isa)), **bytes_per_second}

@@ -59,12 +59,14 @@ def product_case(
     isa: str | None = None,
     quick: bool = False,
 ) -> Case:
-    """The case of one width, layout and shape M x K x N; narrow is bound by int16 dot products, wide by float32."""
+    """The case of one width, layout and shape M x K x N; one with a vector is bound by reading its matrix."""
     sizes = "x".join(map(str, (*batch, *shape)))
     name = " ".join(word for word in (isa or "", label, width, layout, sizes) if word)
-    work = 2 * int(np.prod([*batch, *shape]))
+    M, K, N = shape
     prepare = partial(product, width, layout, shape, batch)
-    return Case(name, prepare, work, "int16" if width == "narrow" else "float32", isa, quick)
+    if min(M, N) == 1:
+        return Case(name, prepare, 4 * int(np.prod(batch)) * (M * K + K * N + M * N), "read", isa, quick)
+    return Case(name, prepare, 2 * int(np.prod([*batch, *shape])), width, isa, quick)
 
 
 def convolution(kind: str, width: str, sizes: Sizes, threads: int) -> Competitors:
@@ -92,8 +94,7 @@ def convolution_case(kind: str, width: str, label: str) -> Case:
     sizes = CONVOLUTIONS[label]
     x, w, stride, _ = sizes
     work = 2 * x[0] * int(np.prod(w)) * (x[2] // stride) * (x[3] // stride)
-    peak = "int16" if width == "narrow" else "float32"
-    return Case(f"{kind} {width} {label}", partial(convolution, kind, width, sizes), work, peak)
+    return Case(f"{kind} {width} {label}", partial(convolution, kind, width, sizes), work, width)
 
 
 def cases() -> list[Case]:
