@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 STEPS = 3
-MODELS = ("char-gpt", "resnet-18")
+MODELS = ("char-gpt", "resnet-18", "dit-s8", "lora-llama-160m", "gpt2-124m")
 WAYS = ("run", "step", "torch")
 
 
