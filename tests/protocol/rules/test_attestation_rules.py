@@ -1,4 +1,4 @@
-"""Every rule of attestation refuses what it forbids; test_rules.py holds that none is missing."""
+"""Rules of attestation: who is drawn, what an attester seals and shows."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ from tests.protocol.attesting import (
 )
 from tests.protocol.scene import Scene
 from tests.protocol.toy import OPERATOR, OTHER, SOLVER, SUBMITTER, TERMS, VERIFIER, digest
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
 
 
 def refused(scene: Scene, rule: Rule, who: Identity, body: Any, job: bytes) -> None:
