@@ -150,8 +150,14 @@ def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.f
     with torch.no_grad(), preserve_node_meta():
         functional = torch.func.functionalize(run, remove="mutations")
         pure = make_fx(functional, table(), "fake", _allow_non_fake_inputs=True)(*flat)
+    mutating = [node.target for node in pure.graph.nodes if _is_mutable(node)]
+    assert not mutating, f"a decomposition changed a tensor, which would be lost: {mutating}"
     pure.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target in FAULTING)
     return pure
+
+
+def _is_mutable(node: torch.fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _refusal(error: Exception) -> TraceError:

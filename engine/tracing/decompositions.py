@@ -9,6 +9,7 @@ import torch
 from torch._decomp import get_decompositions
 
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
+from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
 
 aten = torch.ops.aten
 DECOMPOSED: tuple[Any, ...] = tuple(
@@ -27,19 +28,29 @@ DECOMPOSED: tuple[Any, ...] = tuple(
         "diag_embed": "default",
         "dist": "default",
         "frac": "default",
+        "heaviside": "default",
         "im2col": "default",
         "index_copy": "default",
         "index_fill": "int_Scalar int_Tensor",
         "isin": "Tensor_Tensor Tensor_Scalar Scalar_Tensor",
+        "isneginf": "default",
+        "isposinf": "default",
         "linalg_cross": "default",
         "logaddexp": "default",
         "logaddexp2": "default",
+        "max_unpool2d": "default",
+        "max_unpool3d": "default",
+        "mvlgamma": "default",
         "nansum": "default",
         "rad2deg": "default",
         "rot90": "default",
+        "rrelu_with_noise_backward": "default",
         "sinc": "default",
         "soft_margin_loss": "default",
         "soft_margin_loss_backward": "default",
+        "special_entr": "default",
+        "special_log_ndtr": "default",
+        "special_xlog1py": "default",
         "std_mean": "correction",
     }.items()
     for overload in overloads.split()
@@ -48,4 +59,4 @@ DECOMPOSED: tuple[Any, ...] = tuple(
 
 def table() -> Mapping[Any, Callable[..., Any]]:
     """Operator -> its decomposition."""
-    return {**get_decompositions(list(DECOMPOSED)), **OWN}
+    return {**get_decompositions(list(DECOMPOSED)), **OWN, **SPECIAL}

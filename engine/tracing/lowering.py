@@ -170,9 +170,6 @@ INSTEAD = {
     "_embedding_bag": "give bags of equal size: ids [B, N] and no offsets",
     "embedding_renorm": "leave max_norm out and scale the rows in the loss",
     "grid_sampler": "sample images of two axes, bilinear or nearest",
-    "asin": "no arc function is in the law; keep the angle itself, or its cosine and sine",
-    "acos": "no arc function is in the law; keep the angle itself, or its cosine and sine",
-    "atan": "no arc function is in the law; keep the angle itself, or its cosine and sine",
     "searchsorted": "use torch.bucketize",
 }
 

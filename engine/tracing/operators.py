@@ -11,6 +11,7 @@ from engine.tracing.optimizer_options import RULES as OPTIMIZERS
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.randomness import RULES as RANDOM
 from engine.tracing.rewritten import REWRITTEN
+from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
 from engine.tracing.statistics import BATCH_NORMS
 from engine.tracing.widths import RULES as WIDTHS
 
@@ -50,6 +51,7 @@ def text() -> str:
         parts.append(_section(TITLES[family.__name__.split(".")[-1]], family.RULES))
     parts.append(_section("Written as others by torch itself", DECOMPOSED))
     parts.append(_section("Written as others here", OWN))
+    parts.append(_section("Arc, gamma and error functions", SPECIAL))
     parts.append(_section("Functions of torch rewritten before their gradient is taken", _functions()))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))

@@ -103,6 +103,21 @@ def _put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> 
     return x.flatten().index_put((index.flatten(),), source.flatten(), accumulate).view(x.shape)
 
 
+def _ldexp(x: Tensor, power: Tensor) -> Tensor:
+    return x * torch.exp2(power.float())
+
+
+def _round(x: Tensor, *, decimals: int) -> Tensor:
+    scale = 10.0 ** abs(decimals)
+    return (x * scale).round() / scale if decimals >= 0 else (x / scale).round() * scale
+
+
+def _renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Each slice along dim with a norm of at most maxnorm."""
+    norm = torch.linalg.vector_norm(x, p, _others(x, dim % x.dim()), keepdim=True)
+    return x * torch.where(norm > maxnorm, maxnorm / (norm + 1e-7), 1.0)
+
+
 def _max_pool3d(
     x: Tensor,
     kernel: Sequence[int],
@@ -147,6 +162,9 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.cummin.default: _running(torch.le),
     aten.logcumsumexp.default: _log_of_running_sums,
     aten.histc.default: _histc,
+    aten.ldexp.Tensor: _ldexp,
+    aten.renorm.default: _renorm,
+    aten.round.decimals: _round,
     aten.take.default: _take,
     aten.put.default: _put,
     aten.max_pool3d_with_indices.default: _max_pool3d,

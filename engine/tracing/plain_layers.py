@@ -9,19 +9,24 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch.distributions import Distribution
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules import transformer
 
 
 @contextmanager
 def plain_layers() -> Iterator[None]:
-    """What torch would fuse or compile runs as written: an LSTM, attention, an encoder's layer, torch.compile."""
+    """What torch would fuse or compile runs as written: an LSTM, attention, an encoder's layer, torch.compile.
+
+    Distributions do not check their arguments.
+    """
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(_switched(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled))
         stack.enter_context(_switched(torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled))
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and it need not be imported
             stack.enter_context(torch._dynamo.config.patch(error_on_nested_fx_trace=False))
+        stack.enter_context(patch.object(Distribution, "_validate_args", False))
         stack.enter_context(patch.object(transformer, "_detect_is_causal_mask", _given))
         yield
 

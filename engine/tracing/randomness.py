@@ -193,6 +193,47 @@ def _randperm(mode: ExplicitRandomness, n: int, *, generator: Any = None, **kwar
     return torch.argsort(mode.bits([n]), stable=True)
 
 
+def _multinomial(
+    mode: ExplicitRandomness, p: Tensor, count: int, replacement: bool = False, *, generator: Any = None
+) -> Tensor:
+    """Without replacement the largest of p / exponential numbers, with it the places of uniform ones in p's sums."""
+    _refuse_generator(generator)
+    if not replacement or count == 1:
+        waits = -torch.log(mode.uniform(p.shape) + UNIT)
+        return torch.topk(p / torch.where(p > 0, waits.clamp_min(UNIT), 1.0), count).indices
+    sums = p.cumsum(-1)
+    drawn = mode.uniform((*p.shape[:-1], count)) * sums[..., -1:]
+    return (sums.unsqueeze(-2) <= drawn.unsqueeze(-1)).sum(-1).clamp_max(p.shape[-1] - 1)
+
+
+def _random_(mode: ExplicitRandomness, x: Tensor, *ends: int, generator: Any = None) -> Tensor:
+    """Integers below `to`, from `from` or 0."""
+    _refuse_generator(generator)
+    low, high = (0, *ends)[-2:]
+    return x.copy_(_integers(mode, low, high, x.shape).to(x.dtype))
+
+
+def _rrelu(
+    mode: ExplicitRandomness,
+    x: Tensor,
+    noise: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: Any = None,
+) -> Tensor:
+    """Slopes of its own for every negative element, which `noise` keeps for the gradient."""
+    _refuse_generator(generator)
+    if not training:
+        return aten.leaky_relu(x, (lower + upper) / 2)
+    noise.copy_(torch.where(x <= 0, mode.uniform(x.shape) * (upper - lower) + lower, 1.0))
+    return x * noise
+
+
+def _rrelu_(mode: ExplicitRandomness, x: Tensor, *options: Any, **kwargs: Any) -> Tensor:
+    return x.copy_(_rrelu(mode, x, *options, **kwargs))
+
+
 def _refuse_generator(generator: Any) -> None:
     if generator is not None:
         raise TraceError("trace: got a random operator with a generator of its own, want none: the job's seed decides")
@@ -224,6 +265,11 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.normal.float_float: _normal_of,
     aten.exponential_.default: _exponential_,
     aten.randperm.default: _randperm,
+    aten.multinomial.default: _multinomial,
+    aten.random_.to: _random_,
+    getattr(aten.random_, "from"): _random_,
+    aten.rrelu_with_noise.default: _rrelu,
+    aten.rrelu_with_noise_.default: _rrelu_,
 }
 
 

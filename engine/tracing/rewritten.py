@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.complex_tensor import ComplexTensor
 
-from engine.tracing.ctc import ctc_loss
+from engine.tracing.ctc import MEAN, SUM, ctc_loss
 from engine.tracing.grid_sample import grid_sampler
 
 Torch = Callable[..., Any]
@@ -114,6 +114,45 @@ def _grouped_mm(torchs: Torch, mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | N
     return total
 
 
+def _pdist(torchs: Torch, input: Tensor, p: float = 2) -> Tensor:
+    """The distances of all pairs of rows."""
+    first, second = torch.triu_indices(len(input), len(input), 1)
+    return torch.linalg.vector_norm(input[first] - input[second], p, dim=-1)
+
+
+def _multi_margin_loss(
+    torchs: Torch,
+    input: Tensor,
+    target: Tensor,
+    p: float = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: int = MEAN,
+) -> Tensor:
+    """How far every other class comes within the margin of the right one's score."""
+    target = target.unsqueeze(-1)
+    short = (margin - input.gather(-1, target) + input).clamp_min(0).pow(p)
+    short = short if weight is None else short * weight[target]
+    is_other = torch.arange(input.shape[-1]) != target
+    loss = (short * is_other).mean(-1)
+    return loss.mean() if reduction == MEAN else loss.sum() if reduction == SUM else loss
+
+
+def _batch_norm(torchs: Torch, layer: nn.modules.batchnorm._BatchNorm, input: Tensor) -> Tensor:
+    """A layer without momentum keeps the mean over all its steps, whose number torch would read as a Python number."""
+    mean, var, steps = layer.running_mean, layer.running_var, layer.num_batches_tracked
+    if layer.momentum is not None or not layer.training or mean is None or var is None or steps is None:
+        return torchs(layer, input)
+    layer._check_input_dim(input)
+    steps.add_(1)
+    batch_mean, batch_var = torch.zeros_like(mean), torch.zeros_like(var)
+    result = F.batch_norm(input, batch_mean, batch_var, layer.weight, layer.bias, True, 1.0, layer.eps)
+    share = 1.0 / steps
+    mean.copy_(mean * (1 - share) + batch_mean * share)
+    var.copy_(var * (1 - share) + batch_var * share)
+    return result
+
+
 def _masked_scatter(torchs: Torch, input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """The elements of the source in their order, where the mask says so."""
     input, mask = torch.broadcast_tensors(input, mask)
@@ -147,11 +186,15 @@ def _imag(x: Tensor) -> Tensor:
 
 
 REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
+    (nn.modules.batchnorm._BatchNorm, "forward", _batch_norm),
     (F, "embedding_bag", _embedding_bag),
     (F, "gaussian_nll_loss", _gaussian_nll_loss),
     (F, "grouped_mm", _grouped_mm),
     (torch, "_grouped_mm", _grouped_mm),
     (torch._C._nn, "adaptive_max_pool2d", _adaptive_max_pool2d),
+    (F, "pdist", _pdist),
+    (torch, "pdist", _pdist),
+    (torch._C._nn, "multi_margin_loss", _multi_margin_loss),
     (torch, "bincount", _bincount),
     (Tensor, "bincount", _bincount),
     (torch, "masked_scatter", _masked_scatter),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
 from typing import Any
 
 import torch
 
 from engine.tracing.builder import Builder, Operand, Scalar, Value
 from engine.tracing.errors import TraceError
+from engine.tracing.powers import float_power, integer_power, whole_power
 from kernels.types import TensorType
 
 aten = torch.ops.aten
@@ -122,6 +122,12 @@ def _isinf(b: Builder, out: TensorType, x: Value) -> Value:
     return b.binary("eq", b.unary("abs", x), float("inf")) if infinite else b.full(False, "bool", out.shape)
 
 
+def is_negative(b: Builder, x: Value) -> Value:
+    """Where x has a sign: -0 too, of which 1 / x is negative."""
+    below = b.binary("lt", x, 0)
+    return below if x.dtype != "float32" else b.emit("bit_or", [below, b.binary("lt", 1.0 / x, 0.0)])
+
+
 def _where(b: Builder, out: TensorType, condition: Value, x: Operand, y: Operand) -> Value:
     return b.select(b.expand(condition, out.shape), shaped(b, x, out), shaped(b, y, out))
 
@@ -148,36 +154,28 @@ def _sign(b: Builder, x: Value) -> Value:
 def _power(b: Builder, out: TensorType, x: Operand, exponent: Operand) -> Value:
     if not isinstance(exponent, Value):
         return power_of(b, shaped(b, x, out), exponent)
-    if not isinstance(x, Value) and out.dtype == "float32" and x > 0:
-        return b.unary("exp", shaped(b, exponent, out) * log(x))
     if out.dtype != "float32":
-        raise TraceError("trace: pow: got an integer base with a tensor exponent, want float32 or a number as exponent")
-    return b.unary("exp", shaped(b, exponent, out) * b.unary("log", shaped(b, x, out)))
+        return integer_power(b, shaped(b, x, out), shaped(b, exponent, out))
+    return float_power(b, shaped(b, x, out) if isinstance(x, Value) else x, shaped(b, exponent, out))
 
 
 def power_of(b: Builder, x: Value, exponent: Scalar) -> Value:
+    """x to the power of a number."""
     if exponent == 0:
         return b.full(1, x.dtype, x.shape)
-    if float(exponent).is_integer() and abs(exponent) <= 64 and (exponent > 0 or x.dtype == "float32"):
-        power = _repeated(x, int(abs(exponent)))
+    if float(exponent).is_integer() and (exponent > 0 or x.dtype == "float32"):
+        power = whole_power(x, int(abs(exponent)))
         return power if exponent > 0 else 1.0 / power
     if x.dtype != "float32":
-        raise TraceError(f"trace: pow: got {x.type} to the power {exponent}, want a small positive integer power")
+        raise TraceError(f"trace: pow: got {x.type} to the power {exponent}, want a positive integer power")
     if exponent == 0.5:
         return b.unary("sqrt", x)
     if exponent == -0.5:
         return b.unary("rsqrt", x)
     if float(exponent * 2).is_integer() and abs(exponent) < 8:
-        power = _repeated(x, int(abs(exponent))) * b.unary("sqrt", x)
+        power = whole_power(x, int(abs(exponent))) * b.unary("sqrt", x)
         return power if exponent > 0 else 1.0 / power
-    return b.unary("exp", b.unary("log", x) * float(exponent))
-
-
-def _repeated(x: Value, exponent: int) -> Value:
-    """x to a positive integer power by squaring."""
-    half = _repeated(x, exponent // 2) if exponent > 1 else None
-    square = half * half if half is not None else None
-    return x if square is None else square * x if exponent % 2 else square
+    return float_power(b, x, exponent)
 
 
 def _copy_to(b: Builder, out: TensorType, x: Value, **_: Any) -> Value:
@@ -233,11 +231,11 @@ RULES: dict[Any, Rule] = {
     aten.floor_divide.default: _floor_divide,
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
-    aten.reciprocal.default: lambda b, out, x: 1.0 / x,
+    aten.reciprocal.default: lambda b, out, x: 1.0 / shaped(b, x, out),
     aten.sign.default: lambda b, out, x: _sign(b, x),
     aten.sgn.default: lambda b, out, x: _sign(b, x),
-    aten.erfc.default: lambda b, out, x: 1.0 - b.unary("erf", x),
-    aten.tan.default: lambda b, out, x: b.unary("sin", x) / b.unary("cos", x),
+    aten.signbit.default: lambda b, out, x: is_negative(b, x),
+    aten.tan.default: lambda b, out, x: b.unary("sin", shaped(b, x, out)) / b.unary("cos", shaped(b, x, out)),
     aten.pow.Tensor_Scalar: _power,
     aten.pow.Tensor_Tensor: _power,
     aten.pow.Scalar: _power,
@@ -265,8 +263,10 @@ RULES: dict[Any, Rule] = {
     **{getattr(aten.bitwise_and, kind): _logical("bit_and") for kind in ("Tensor", "Scalar")},
     **{getattr(aten.bitwise_or, kind): _logical("bit_or") for kind in ("Tensor", "Scalar")},
     **{getattr(aten.bitwise_xor, kind): _logical("bit_xor") for kind in ("Tensor", "Scalar")},
-    aten.__rshift__.Scalar: _shift("shift_right"),
-    aten.__lshift__.Scalar: _shift("shift_left"),
+    **{getattr(aten.__rshift__, kind): _shift("shift_right") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.__lshift__, kind): _shift("shift_left") for kind in ("Tensor", "Scalar")},
+    **{getattr(aten.bitwise_right_shift, kind): _shift("shift_right") for kind in ("Tensor", "Tensor_Scalar")},
+    **{getattr(aten.bitwise_left_shift, kind): _shift("shift_left") for kind in ("Tensor", "Tensor_Scalar")},
     aten.where.self: _where,
     aten.masked_fill.Scalar: _masked_fill,
     aten.masked_fill.Tensor: _masked_fill,

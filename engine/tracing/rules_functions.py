@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from engine.tracing.builder import Builder, Operand, Scalar, Value
-from engine.tracing.rules_elementwise import Rule, isnan, scaled, shaped
+from engine.tracing.rules_elementwise import Rule, is_negative, isnan, scaled, shaped
 from kernels.types import TensorType
 
 aten = torch.ops.aten
@@ -51,26 +51,31 @@ def _signed(b: Builder, x: Value, magnitude: Value) -> Value:
 
 
 def _sinh(b: Builder, out: TensorType, x: Value) -> Value:
+    x = shaped(b, x, out)
     grown = b.unary("expm1", b.unary("abs", x))
     return _signed(b, x, (grown + grown / (grown + 1.0)) * 0.5)
 
 
 def _cosh(b: Builder, out: TensorType, x: Value) -> Value:
+    x = shaped(b, x, out)
     return (b.unary("exp", x) + b.unary("exp", -x)) * 0.5
 
 
 def _asinh(b: Builder, out: TensorType, x: Value) -> Value:
+    x = shaped(b, x, out)
     size = b.unary("abs", x)
     inner = size * size / (b.unary("sqrt", size * size + 1.0) + 1.0)
     return _signed(b, x, b.unary("log1p", size + inner))
 
 
 def _acosh(b: Builder, out: TensorType, x: Value) -> Value:
+    x = shaped(b, x, out)
     above = x - 1.0
     return b.unary("log1p", above + b.unary("sqrt", above * (x + 1.0)))
 
 
 def _atanh(b: Builder, out: TensorType, x: Value) -> Value:
+    x = shaped(b, x, out)
     size = b.unary("abs", x)
     return _signed(b, x, b.unary("log1p", size * 2.0 / (1.0 - size)) * 0.5)
 
@@ -105,10 +110,8 @@ def _of_numbers(op: str) -> Rule:
 
 def _copysign(b: Builder, out: TensorType, x: Value, sign: Operand) -> Value:
     x, sign = shaped(b, x, out), shaped(b, sign, out)
-    # 1 / -0 is negative, so a zero shows its sign
-    is_negative = b.emit("bit_or", [b.binary("lt", sign, 0.0), b.binary("lt", 1.0 / sign, 0.0)])
     size = b.unary("abs", x)
-    return b.select(is_negative, -size, size)
+    return b.select(is_negative(b, sign), -size, size)
 
 
 def _cumprod(b: Builder, out: TensorType, x: Value, axis: int, *, dtype: Any = None) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.tracing.builder import Builder, Scalar, Value
@@ -84,8 +85,8 @@ def _stack(b: Builder, out: TensorType, values: Sequence[Value], axis: int = 0) 
 
 def _flip(b: Builder, out: TensorType, x: Value, axes: Sequence[int]) -> Value:
     for axis in axes:
-        pieces = [b.slice(x, axis, i, i + 1) for i in reversed(range(x.shape[axis]))]
-        x = b.concat(pieces, axis % x.rank) if pieces else x
+        order = b.constant(np.arange(x.shape[axis])[::-1].copy())
+        x = b.swap(b.emit("take_rows", [b.swap(x, 0, axis), order]), 0, axis)
     return x
 
 

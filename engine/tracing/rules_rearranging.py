@@ -49,6 +49,14 @@ def _diagonal_backward(
     return b.permute(square, [order.index(axis) for axis in range(len(sizes))])
 
 
+def _diagonal_scatter(
+    b: Builder, out: TensorType, x: Value, source: Value, offset: int = 0, first: int = 0, second: int = 1
+) -> Value:
+    place = (x.shape, offset, first, second)
+    written = _diagonal_backward(b, out, b.full(1, "float32", source.shape), *place)
+    return b.select(b.binary("lt", 0.0, written), _diagonal_backward(b, out, source, *place), x)
+
+
 def _pixel_shuffle(b: Builder, out: TensorType, x: Value, factor: int) -> Value:
     *lead, C, H, W = x.shape
     parted = b.reshape(x, (prod(lead), C // factor**2, factor, factor, H, W))
@@ -136,6 +144,7 @@ RULES: dict[Any, Rule] = {
     aten.unfold.default: _unfold,
     aten.unfold_backward.default: _unfold_backward,
     aten.diagonal_backward.default: _diagonal_backward,
+    aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pixel_shuffle.default: _pixel_shuffle,
     aten.pixel_unshuffle.default: _pixel_unshuffle,
     aten.as_strided.default: _as_strided,

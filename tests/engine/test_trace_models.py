@@ -40,6 +40,12 @@ def test_batch_norm_that_is_frozen() -> None:
     trains(model, images.classify, images.DATA)
 
 
+def test_batch_norm_that_keeps_the_mean_over_all_steps() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=None), nn.Flatten(), nn.BatchNorm1d(144, momentum=None))
+    trains(nn.Sequential(*layers, nn.Linear(144, 5)), images.classify, images.DATA, steps=5)
+
+
 @pytest.mark.parametrize("by_hand", [False, True])
 @pytest.mark.parametrize("activation", ["none", "tanh"])
 def test_gpt2(by_hand: bool, activation: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from operator_cases import MORE, Function, classes, image, positive
+from special_cases import CASES as SPECIAL_CASES
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from writing_cases import WRITES
@@ -19,6 +20,7 @@ from engine.tracing.capture import capture
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.lowering import RULES
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
+from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
 
 SHAPE = (4, 6)
 
@@ -288,7 +290,18 @@ LOSSES: dict[str, Function] = {
 }
 
 
-CASES = {**ELEMENTWISE, **ACTIVATIONS, **LAYOUT, **REDUCTIONS, **PRODUCTS, **INDEXING, **LOSSES, **MORE, **WRITES}
+CASES = {
+    **ELEMENTWISE,
+    **ACTIVATIONS,
+    **LAYOUT,
+    **REDUCTIONS,
+    **PRODUCTS,
+    **INDEXING,
+    **LOSSES,
+    **MORE,
+    **WRITES,
+    **SPECIAL_CASES,
+}
 
 
 @pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
@@ -321,8 +334,10 @@ class Seen(TorchDispatchMode):
 @pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 def test_every_decomposition_is_reached_by_a_case() -> None:
     seen = Seen()
-    for function in (*MORE.values(), *WRITES.values()):
+    for function in (*MORE.values(), *WRITES.values(), *SPECIAL_CASES.values()):
         x = torch.linspace(-1.3, 1.7, prod(SHAPE)).reshape(SHAPE).requires_grad_()
         with seen:
             function(x).float().sum().backward()
-    assert not {str(operator) for operator in (*DECOMPOSED, *OWN)} - {str(operator) for operator in seen.operators}
+    assert not {str(operator) for operator in (*DECOMPOSED, *OWN, *SPECIAL)} - {
+        str(operator) for operator in seen.operators
+    }
