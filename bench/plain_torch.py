@@ -79,13 +79,15 @@ def run_torch(
     """
     model, optimizer = copy.deepcopy((job.model, job.optimizer))
     model.to(dtype)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizers = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
+    groups = [group for each in optimizers for group in each.param_groups]
+    parameters = [p for group in groups for p in group["params"]]
     metrics = []
     for step, batch in enumerate(batches):
-        for number, group in enumerate(optimizer.param_groups):
+        for number, group in enumerate(groups):
             rate = job.learning_rate(step) if job.learning_rate else group["lr"]
             group["lr"] = rate[number] if isinstance(rate, Sequence) else rate
-        optimizer.zero_grad()
+        model.zero_grad()
         with _creating(dtype):
             found = [_backward(job, model, batch, step, number) for number in range(job.micro_batches)]
         metrics.append({name: sum(part[name] for part in found) / len(found) for name in found[0]})
@@ -95,7 +97,8 @@ def run_torch(
             torch.nn.utils.clip_grad_value_(parameters, job.clip_value)
         if job.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, job.clip_norm)
-        optimizer.step()
+        for each in optimizers:
+            each.step()
     return metrics, model
 
 

@@ -1,4 +1,4 @@
-"""Adadelta, Adamax, NAdam and RAdam, as engine.tracing.optimizers writes the others."""
+"""Adadelta, Adamax, NAdam, RAdam, ASGD and Rprop, as engine.tracing.optimizers writes the others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from math import sqrt
 from typing import Any
 
 from engine.tracing.builder import Builder, Value
-from engine.tracing.optimizers import Numbers, Options, Rule, Slots, decayed, kept, lerp, rates_alone
+from engine.tracing.optimizers import Numbers, Options, Rule, Shape, Slots, decayed, kept, lerp, rates_alone
+from engine.tracing.rules_elementwise import RULES as ELEMENTWISE
+from engine.tracing.rules_elementwise import aten
 
 Values = dict[str, Value]
 
 
 def _zeros(*names: str) -> Any:
-    return lambda options: dict.fromkeys(names, 0.0)
+    return lambda options, shape, rate: dict.fromkeys(names, 0.0)
 
 
 def _powers(base: float, count: int) -> list[float]:
@@ -92,6 +94,36 @@ def _radam(b: Builder, options: Options, numbers: Values, slots: Values, p: Valu
     return p, {"exp_avg": mean, "exp_avg_sq": square}
 
 
+def _asgd_numbers(options: Options, rates: Sequence[float]) -> Numbers:
+    """A step's rate is fixed by the step before it."""
+    decay, alpha = options["lambd"], options["alpha"]
+    eta = [rates[0], *(rate / (1 + decay * rate * t) ** alpha for t, rate in enumerate(rates[:-1], start=1))]
+    share = [1.0, *(1 / max(1.0, t - options["t0"]) for t in range(1, len(rates)))]
+    return {"eta": eta, "kept": [1 - decay * rate for rate in eta], "share": share}
+
+
+def _asgd(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    after = p * numbers["kept"] - decayed(options, p, g) * numbers["eta"]
+    is_whole = b.expand(b.binary("eq", numbers["share"], 1.0), p.shape)
+    moved = slots["ax"] + (after - slots["ax"]) * numbers["share"]
+    return after, {"ax": b.select(is_whole, after, moved)}
+
+
+def _rprop_slots(options: Options, shape: Shape, rate: float) -> Slots:
+    return {"prev": 0.0, "step_size": rate}
+
+
+def _rprop(b: Builder, options: Options, numbers: Values, slots: Values, p: Value, g: Value) -> Any:
+    (less, more), (least, most) = options["etas"], options["step_sizes"]
+    turn = g * slots["prev"]
+    grows, shrinks = b.binary("lt", 0.0, turn), b.binary("lt", turn, 0.0)
+    size = slots["step_size"] * b.select(grows, more, b.select(shrinks, less, b.full(1.0, "float32", p.shape)))
+    size = b.binary("minimum", b.binary("maximum", size, least), most)
+    g = b.select(shrinks, 0.0, g)
+    direction = ELEMENTWISE[aten.sign.default](b, p.type, g)
+    return p - direction * size, {"prev": g, "step_size": size}
+
+
 _OF_ADAM = frozenset({"betas", "eps", "weight_decay"})
 _NESTEROV = _OF_ADAM | {"momentum_decay", "decoupled_weight_decay"}
 _MEANS: Slots = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -101,5 +133,7 @@ RULES = {
     ),
     "Adamax": Rule(_zeros("exp_avg", "exp_inf"), _adamax_numbers, _adamax, _OF_ADAM),
     "NAdam": Rule(_zeros(*_MEANS), _nadam_numbers, _nadam, _NESTEROV),
+    "ASGD": Rule(_zeros("ax"), _asgd_numbers, _asgd, frozenset({"lambd", "alpha", "t0", "weight_decay"})),
+    "Rprop": Rule(_rprop_slots, lambda options, rates: {}, _rprop, frozenset({"etas", "step_sizes"})),
     "RAdam": Rule(_zeros(*_MEANS), _radam_numbers, _radam, _OF_ADAM | {"decoupled_weight_decay"}),
 }

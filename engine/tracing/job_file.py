@@ -53,6 +53,7 @@ class JobFile:
 
     fields:        name -> rows [N, ...] or windows over a stream
     learning_rate: (step) -> a number, or one per parameter group; None: the optimizer's own
+    optimizer:     one, or a list of some
     outputs:       (model, batch) -> name -> rows, of a job without a gradient; None: a training job
     """
 
@@ -71,6 +72,11 @@ class JobFile:
     micro_batches: int
     interval: int | Literal["auto"]
     max_interval: int | None
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """All optimizers, each over parameters of its own."""
+        return list(self.optimizer) if isinstance(self.optimizer, list | tuple) else [self.optimizer]
 
     def batch(self, size: int) -> dict[str, torch.Tensor]:
         """Zeros of the shapes and dtypes that the loss sees for `size` records: integers as int64."""
@@ -171,14 +177,12 @@ def _check(values: Mapping[str, Any]) -> None:
 def _check_training(values: Mapping[str, Any]) -> None:
     _require("loss", values["loss"], callable(values["loss"]), "loss(model, batch) -> a tensor of rank 0")
     optimizer = values["optimizer"]
-    _require(
-        "optimizer",
-        optimizer,
-        hasattr(optimizer, "param_groups"),
-        "a torch.optim.Optimizer over the model's parameters",
-    )
-    stepped = any(float(state.get("step", 1)) > 0 for state in optimizer.state.values())
-    _require("optimizer", optimizer, not stepped, "one that has not stepped yet")
+    several = optimizer if isinstance(optimizer, list | tuple) and optimizer else [optimizer]
+    for one in several:
+        wanted = "a torch.optim.Optimizer over the model's parameters, or a list of some"
+        _require("optimizer", one, hasattr(one, "param_groups"), wanted)
+        stepped = any(float(state.get("step", 1)) > 0 for state in one.state.values())
+        _require("optimizer", one, not stepped, "one that has not stepped yet")
     for name in ("clip_norm", "clip_value"):
         value = values[name]
         _require(

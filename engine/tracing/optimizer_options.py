@@ -6,10 +6,11 @@ from typing import Any
 
 from engine.tracing.adaptive_optimizers import RULES as ADAPTIVE
 from engine.tracing.errors import TraceError
+from engine.tracing.matrix_optimizers import RULES as OF_MATRICES
 from engine.tracing.optimizers import RULES as COMMON
 from engine.tracing.optimizers import Options, Rule
 
-RULES = COMMON | ADAPTIVE
+RULES = COMMON | ADAPTIVE | OF_MATRICES
 # options that choose an implementation or that the job decides, not the formula
 IGNORED = {
     "params",
@@ -37,8 +38,6 @@ def options_of(optimizer: Any, group: Options, rule: Rule) -> dict[str, Any]:
     """The options of a parameter group that its formula reads; a TraceError for one that it does not know."""
     name = type(optimizer).__name__
     for key, value in group.items():
-        if key == "maximize" and value:
-            raise TraceError(f"trace: optimizer {name}: got maximize=True, want False; negate the loss")
         if key not in rule.options | IGNORED | {"maximize", "decoupled_weight_decay"} and key in optimizer.defaults:
             raise TraceError(f"trace: optimizer {name}: option {key}={value!r} is unknown to its formula")
     missing = rule.options - set(group)
@@ -46,10 +45,10 @@ def options_of(optimizer: Any, group: Options, rule: Rule) -> dict[str, Any]:
         raise TraceError(
             f"trace: optimizer {name}: got no option {min(missing)}, want {', '.join(sorted(rule.options))}"
         )
-    return {key: _number(group[key]) for key in sorted(rule.options)}
+    return {"maximize": bool(group.get("maximize"))} | {key: _number(group[key]) for key in sorted(rule.options)}
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return tuple(map(float, value))
-    return value if isinstance(value, bool) else float(value)
+        return tuple(map(_number, value))
+    return value if value is None or isinstance(value, bool | str) else float(value)

@@ -21,7 +21,8 @@ from kernels.types import TensorType
 Array = np.ndarray
 Options = Mapping[str, Any]
 Numbers = dict[str, list[float]]
-Slots = dict[str, float]
+Shape = tuple[int, ...]
+Slots = dict[str, float | Array]
 SCALAR = TensorType("float32", ())
 
 
@@ -29,13 +30,13 @@ SCALAR = TensorType("float32", ())
 class Rule:
     """One optimizer.
 
-    slots:    options -> the state per parameter, name -> start value
+    slots:    (options, shape, first rate) -> the state per parameter, name -> array, or number that fills the shape
     numbers:  (options, learning rate per step) -> the numbers per step, name -> one per step
     update:   (builder, options, numbers, slots, parameter, gradient) -> parameter and slots of the next step
     defaults: the options whose other values are refused
     """
 
-    slots: Callable[[Options], Slots]
+    slots: Callable[[Options, Shape, float], Slots]
     numbers: Callable[[Options, Sequence[float]], Numbers]
     update: Callable[
         [Builder, Options, dict[str, Value], dict[str, Value], Value, Value], tuple[Value, dict[str, Value]]
@@ -62,7 +63,7 @@ def lerp(old: Value, new: Value, weight: float) -> Value:
 # SGD
 
 
-def _sgd_slots(options: Options) -> Slots:
+def _sgd_slots(options: Options, shape: Shape, rate: float) -> Slots:
     return {"momentum_buffer": 0.0} if options["momentum"] else {}
 
 
@@ -85,8 +86,9 @@ def _sgd(b: Builder, options: Options, numbers: dict[str, Value], slots: dict[st
 # Adam and AdamW
 
 
-def _adam_slots(options: Options) -> Slots:
-    return {"exp_avg": 0.0, "exp_avg_sq": 0.0} | ({"max_exp_avg_sq": 0.0} if options["amsgrad"] else {})
+def _adam_slots(options: Options, shape: Shape, rate: float) -> Slots:
+    slots: Slots = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+    return slots | {"max_exp_avg_sq": 0.0} if options["amsgrad"] else slots
 
 
 def _adam_numbers(options: Options, rates: Sequence[float]) -> Numbers:
@@ -134,9 +136,9 @@ def _adam_step(
 # RMSprop, Adagrad, Lion
 
 
-def _rmsprop_slots(options: Options) -> Slots:
+def _rmsprop_slots(options: Options, shape: Shape, rate: float) -> Slots:
     names = ["square_avg"] + ["momentum_buffer"] * (options["momentum"] > 0) + ["grad_avg"] * bool(options["centered"])
-    return dict.fromkeys(names, 0.0)
+    return {name: 0.0 for name in names}
 
 
 def _rmsprop(
@@ -154,7 +156,7 @@ def _rmsprop(
     return p - update * numbers["learning_rate"], {name: after[name] for name in slots}
 
 
-def _adagrad_slots(options: Options) -> Slots:
+def _adagrad_slots(options: Options, shape: Shape, rate: float) -> Slots:
     return {"sum": float(options["initial_accumulator_value"])}
 
 
@@ -194,5 +196,7 @@ RULES = {
         _adagrad,
         frozenset({"lr_decay", "eps", "weight_decay", "initial_accumulator_value"}),
     ),
-    "Lion": Rule(lambda options: {"exp_avg": 0.0}, _lion_numbers, _lion, frozenset({"betas", "weight_decay"})),
+    "Lion": Rule(
+        lambda options, shape, rate: {"exp_avg": 0.0}, _lion_numbers, _lion, frozenset({"betas", "weight_decay"})
+    ),
 }

@@ -22,6 +22,7 @@ from kernels.types import NUMPY_DTYPE, TensorType
 
 Array = np.ndarray
 Values = dict[str, Value]
+Group = tuple[Rule, Mapping[str, Any], list[str]]  # the formula, its options, the names of its parameters
 NORM_EPS = 1e-6  # torch.nn.utils.clip_grad_norm_
 
 
@@ -46,7 +47,7 @@ class Step:
         names = {id(parameter): name for name, parameter in job.model.named_parameters()}
         parameters = {n: self._state(f"parameter.{n}", p) for n, p in job.model.named_parameters()}
         buffers = {n: self._state(f"buffer.{n}", p) for n, p in job.model.named_buffers()}
-        groups = _groups(job.optimizer, names)
+        groups = _groups(job.optimizers, names)
         slots = self._slots(groups)
         numbers = self._numbers(groups)
         batch = self._batch()
@@ -70,16 +71,19 @@ class Step:
         self.next[name] = self.builder.input(name, "state", TensorType(dtype, array.shape))
         return self.next[name]
 
-    def _slots(self, groups: Sequence[tuple[Rule, Mapping[str, Any], list[str]]]) -> dict[str, Values]:
+    def _slots(self, groups: Sequence[Group]) -> dict[str, Values]:
         slots: dict[str, Values] = {}
-        for rule, options, members in groups:
+        for index, (rule, options, members) in enumerate(groups):
             for name in members:
                 shape = self.start[f"parameter.{name}"].shape
-                filled = {slot: np.full(shape, value, np.float32) for slot, value in rule.slots(options).items()}
+                made = rule.slots(options, shape, _rates(self.job, index)[0])
+                filled = {
+                    slot: np.full(shape, v, np.float32) if isinstance(v, float) else v for slot, v in made.items()
+                }
                 slots[name] = {slot: self._slot(f"optimizer.{name}.{slot}", array) for slot, array in filled.items()}
         return slots
 
-    def _numbers(self, groups: Sequence[tuple[Rule, Mapping[str, Any], list[str]]]) -> list[Values]:
+    def _numbers(self, groups: Sequence[Group]) -> list[Values]:
         made: list[Values] = []
         for index, (rule, options, _) in enumerate(groups):
             numbers = rule.numbers(options, _rates(self.job, index))
@@ -138,6 +142,8 @@ class Step:
     def _update(
         self, rule: Rule, options: Mapping[str, Any], numbers: Values, slots: Values, name: str, p: Value, g: Value
     ) -> None:
+        self.builder.width = "wide" if self.job.width == "strict" else "narrow"
+        g = -g if options["maximize"] else g
         after, slots = rule.update(self.builder, options, numbers, slots, p, g)
         self.next[f"parameter.{name}"] = after
         self.next |= {f"optimizer.{name}.{slot}": value for slot, value in slots.items()}
@@ -166,23 +172,30 @@ def _tree(values: list[Value]) -> Value:
     return _tree(values[:half]) + _tree(values[half:])
 
 
-def _groups(optimizer: Any, names: Mapping[int, str]) -> list[tuple[Rule, Mapping[str, Any], list[str]]]:
-    """(rule, options, parameter names) of every parameter group."""
-    rule, groups = rule_of(optimizer), list[tuple[Rule, Mapping[str, Any], list[str]]]()
-    for number, group in enumerate(optimizer.param_groups):
-        members = [names.get(id(parameter)) for parameter in group["params"]]
-        if None in members:
-            raise TraceError(
-                f"trace: optimizer: parameter group {number} holds a tensor that is no parameter of the model"
-            )
-        groups.append((rule, options_of(optimizer, group, rule), [name for name in members if name is not None]))
+def _groups(optimizers: Sequence[Any], names: Mapping[int, str]) -> list[Group]:
+    """Every parameter group of every optimizer."""
+    groups, taken = list[Group](), set[str]()
+    for optimizer in optimizers:
+        rule = rule_of(optimizer)
+        for group in optimizer.param_groups:
+            members = [names.get(id(parameter)) for parameter in group["params"]]
+            if None in members:
+                raise TraceError(
+                    f"trace: optimizer: parameter group {len(groups)} holds a tensor that is no parameter of the model"
+                )
+            known = [name for name in members if name is not None]
+            if twice := taken & set(known):
+                raise TraceError(f"trace: optimizer: parameter {min(twice)} is in two groups, want it in one")
+            taken |= set(known)
+            groups.append((rule, options_of(optimizer, group, rule), known))
     return groups
 
 
 def _rates(job: JobFile, group: int) -> list[float]:
     """The learning rate of a parameter group at every step."""
     if job.learning_rate is None:
-        return [float(job.optimizer.param_groups[group]["lr"])] * job.steps
+        groups = [group for optimizer in job.optimizers for group in optimizer.param_groups]
+        return [float(groups[group]["lr"])] * job.steps
     return [_rate(job.learning_rate, step, group) for step in range(job.steps)]
 
 

@@ -121,6 +121,15 @@ OPTIMIZERS = [
     (torch.optim.NAdam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     (torch.optim.RAdam, {"lr": 0.01, "betas": (0.9, 0.9)}),
     (torch.optim.RAdam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (torch.optim.ASGD, {"lr": 0.1, "lambd": 0.1, "weight_decay": 0.1}),
+    (torch.optim.ASGD, {"lr": 0.1, "t0": 2}),
+    (torch.optim.Rprop, {"lr": 0.01}),
+    (torch.optim.Rprop, {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.12)}),
+    (torch.optim.Adafactor, {"lr": 0.1}),
+    (torch.optim.Adafactor, {"lr": 0.1, "eps": (1e-3, 0.1), "d": 2.0, "weight_decay": 0.1, "beta2_decay": -0.5}),
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
+    (torch.optim.AdamW, {"lr": 0.01, "maximize": True}),
+    (torch.optim.Adafactor, {"lr": 0.01, "maximize": True}),
 ]
 
 
@@ -128,6 +137,36 @@ OPTIMIZERS = [
 def test_optimizer(kind: Any, options: dict[str, Any]) -> None:
     model = network()
     require_equal(job_of(model, squares, DATA, optimizer=kind(model.parameters(), **options), steps=6))
+
+
+def matrices_and_rest(model: nn.Module, **options: Any) -> list[torch.optim.Optimizer]:
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if p.dim() < 2]
+    return [torch.optim.Muon(matrices, lr=0.05, **options), torch.optim.AdamW(rest, lr=0.01)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"nesterov": False, "weight_decay": 0.0, "momentum": 0.5}, {"adjust_lr_fn": "match_rms_adamw", "ns_steps": 3}],
+)
+def test_two_optimizers_of_which_one_makes_matrices_orthogonal(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Tensor, "bfloat16", Tensor.clone
+    )  # torch's Muon iterates in half precision, the program does not
+    model = network()
+    optimizers = matrices_and_rest(model, **options)
+    require_equal(
+        job_of(model, squares, DATA, optimizers, steps=4, learning_rate=lambda step: [0.1 / (1 + step), 0.01])
+    )
+
+
+def test_the_products_of_an_optimizer_have_the_width_of_the_job() -> None:
+    for width, wanted in (("strict", {"wide"}), ("default", {"narrow"})):
+        model = network()
+        program = trace(job_of(model, squares, DATA, matrices_and_rest(model), width=width)).program
+        assert {node.attributes["width"] for node in program.nodes if node.op == "matmul"} == wanted
 
 
 def groups_of(model: nn.Module) -> Iterable[dict[str, Any]]:
@@ -168,8 +207,8 @@ def test_the_numbers_of_a_step_are_rounded_once_from_double() -> None:
 
 
 REFUSED = [
-    (lambda p: torch.optim.ASGD(p), "ASGD has no formula here, want one of SGD, Adam"),
-    (lambda p: torch.optim.AdamW(p, maximize=True), "maximize=True, want False"),
+    (lambda p: torch.optim.LBFGS(p), "LBFGS has no formula here, want one of SGD, Adam"),
+    (lambda p: [torch.optim.SGD(list(p)[:2]), None], "optimizer is None, want a torch.optim.Optimizer .* or a list"),
     (lambda p: torch.optim.SGD(network().parameters()), "group 0 holds a tensor that is no parameter of the model"),
 ]
 
@@ -179,6 +218,13 @@ def test_an_optimizer_without_formula_is_refused(make: Any, message: str) -> Non
     model = network()
     with pytest.raises(TraceError, match=message):
         trace(job_of(model, squares, DATA, optimizer=make(model.parameters())))
+
+
+def test_a_parameter_of_two_optimizers_is_refused() -> None:
+    model = network()
+    optimizers = [torch.optim.SGD(model.parameters()), torch.optim.SGD(model[0].parameters())]
+    with pytest.raises(TraceError, match=r"parameter 0\.bias is in two groups"):
+        trace(job_of(model, squares, DATA, optimizers))
 
 
 def test_an_optimizer_that_has_stepped_is_refused() -> None:
