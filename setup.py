@@ -145,7 +145,7 @@ def bind_unit(folder: Path, source: Path = ROOT / "csrc" / "bind.cpp") -> Unit:
 
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
-    command = (*compiler(), *FLAGS, "-DISOBIT_ISA=host", *includes)
+    command = (*compiler(), *FLAGS, "-DNDEBUG", "-DISOBIT_ISA=host", *includes)  # NDEBUG: pybind11 checks nothing
     return Unit(source, folder / source.parent.name / name, command)
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ def run(
     threads: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray: ...
+def plan(name: str, attributes: Sequence[int], dtype: int, shape: Sequence[int]) -> Callable[..., np.ndarray]: ...
+def cached(planner: Callable[..., tuple[Sequence[int], int, Sequence[int]]]) -> Callable[..., np.ndarray]: ...
 def run_group(
     inputs: list[np.ndarray],
     outputs: list[np.ndarray],

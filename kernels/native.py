@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
-
-import numpy as np
 
 from kernels import spec
 from kernels.native_library import library as _native
 from kernels.spec.operator import WIDTHS, Array, Attributes
 from kernels.types import DTYPES, NUMPY_DTYPE, TensorType
 
-Frozen = tuple[tuple[str, Any], ...]
 Plan = tuple[list[int], int, tuple[int, ...]]
 Prepared = Callable[..., Array]
 DTYPE_NAME = {dtype: name for name, dtype in NUMPY_DTYPE.items()}
+LAYOUTS = frozenset(filter(spec.is_layout, spec.OPERATORS))
 
 
 def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1, out: Array | None = None) -> Array:
@@ -26,10 +22,9 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
     out:     a contiguous array of the result's type to write to, apart from every input
     returns: out, or a new row-major array; a layout operator gives a view where one exists
     """
-    if spec.is_layout(op):
+    if op in LAYOUTS:
         return _layout(op, inputs[0], attributes, threads)
-    flat, dtype, shape = _plan(op, tuple((x.dtype, x.shape) for x in inputs), freeze(attributes))
-    return _native.run(op, list(inputs), flat, dtype, shape, threads, out)
+    return _run(op, inputs, attributes, threads, out)
 
 
 def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Prepared:
@@ -37,20 +32,19 @@ def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Pre
 
     out: as run's; a layout operator with one is a copy
     """
-    result, native_run = spec.infer(op, types, attributes), _native.run
+    result = spec.infer(op, types, attributes)
     flat, dtype, shape = flatten(op, attributes), DTYPES.index(result.dtype), result.shape
+    if op not in LAYOUTS:
+        return _native.plan(op, flat, dtype, shape)
 
     def layout(inputs: list[Array], threads: int, out: Array | None = None) -> Array:
         if out is None:
             return _layout(op, inputs[0], attributes, threads)
         view = inputs[0] if op == "reshape" else _layout(op, inputs[0], attributes, threads)
-        native_run("copy", [view], [], dtype, view.shape, threads, out.reshape(view.shape))
+        _native.run("copy", [view], [], dtype, view.shape, threads, out.reshape(view.shape))
         return out
 
-    def compute(inputs: list[Array], threads: int, out: Array | None = None) -> Array:
-        return native_run(op, inputs, flat, dtype, shape, threads, out)
-
-    return layout if spec.is_layout(op) else compute
+    return layout
 
 
 def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:
@@ -66,20 +60,10 @@ def group_maxima(x: Array, axes: Sequence[int], threads: int = 1) -> Array:
     return _native.run("group_maxima", [x], flat, DTYPES.index("uint32"), shape, threads)
 
 
-def freeze(attributes: Attributes) -> Frozen:
-    """Attributes as a hashable value."""
-    if not attributes:
-        return ()
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in attributes.items())
-
-
-@lru_cache(maxsize=65536)
-def _plan(op: str, operands: tuple[tuple[np.dtype, tuple[int, ...]], ...], attributes: Frozen) -> Plan:
+def _plan(op: str, inputs: Sequence[Array], attributes: Attributes) -> Plan:
     """The attributes as the C ABI takes them, and the result's dtype and shape."""
-    named = dict(attributes)
-    types = [TensorType(DTYPE_NAME[dtype], shape) for dtype, shape in operands]
-    result = spec.infer(op, types, named)
-    return flatten(op, named), DTYPES.index(result.dtype), result.shape
+    result = spec.infer(op, [TensorType(DTYPE_NAME[x.dtype], x.shape) for x in inputs], attributes)
+    return flatten(op, attributes), DTYPES.index(result.dtype), result.shape
 
 
 def flatten(op: str, attributes: Attributes) -> list[int]:
@@ -102,3 +86,6 @@ def _layout(op: str, x: Array, attributes: Attributes, threads: int) -> Array:
         dtype = DTYPES.index(DTYPE_NAME[x.dtype])
         x = _native.run("copy", [x], [], dtype, x.shape, threads)
     return spec.OPERATORS[op].value(x, **attributes)
+
+
+_run = _native.cached(_plan)
