@@ -93,8 +93,9 @@ static void multiply_places(const ConvProduct &product, const ConvUnit &unit, co
             const TilePlan &plan = plans[panel - unit.column];
             return TileScales{plan.moderate_down, plan.down};
         },
-        [&](int64_t line, int64_t panel) {
-            return PlanWriter{&plans[panel - unit.column], product.out + line * product.row_stride, product.row_stride};
+        [&](int64_t row, int64_t panel) {
+            return PlanWriter{&plans[panel - unit.column], product.out + row * SIDE * product.row_stride,
+                              product.row_stride};
         });
     scratch.release();
 }
@@ -159,8 +160,8 @@ static void multiply_few_columns(const ConvProduct &product, int64_t lines, int6
                 [&](int64_t index) {
                     return TileScales{columns.plans[index].moderate_down, columns.plans[index].down};
                 },
-                [&](int64_t line, int64_t index) {
-                    return PlanWriter{&columns.plans[index], product.out + (first + line) * product.row_stride,
+                [&](int64_t, int64_t index) {
+                    return PlanWriter{&columns.plans[index], product.out + first * product.row_stride,
                                       product.row_stride};
                 });
         }

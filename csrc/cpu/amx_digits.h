@@ -11,6 +11,7 @@ namespace isobit::ISOBIT_ISA {
 // remainder (a, b) by `step`. Where both steps are 1, the zeros behind a row (a sample) are those before the next one.
 struct DigitImage {
     int64_t N, step[2], low[2], rows, columns, channel_size, digit_size;
+    int digits;
     int8_t *data;
 
     int64_t sample_size() const { return rows * columns; }

@@ -45,8 +45,8 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                 [&](int64_t panel) {
                     return TileScales{b.scales.moderate_down + panel * SIDE, b.scales.down + panel * SIDE};
                 },
-                [&](int64_t line, int64_t panel) {
-                    const int64_t column = panel * SIDE;
+                [&](int64_t row, int64_t panel) {
+                    const int64_t line = row * SIDE, column = panel * SIDE;
                     return RowWriter(out + line * N + column, N, a.lines - line, N - column);
                 });
         }

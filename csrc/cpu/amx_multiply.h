@@ -15,7 +15,8 @@ static inline int64_t chunk_steps(int64_t steps, bool wide) {
 // Panels [row, row_end) by [column, column_end).
 struct TileBlock {
     int64_t row, row_end, column, column_end;
-    bool by_rows = false;  // all columns of some rows one after another: asking for a panel of columns costs nothing
+    bool by_rows = false;  // all columns of some rows one after another, not all rows of a pair of panels of columns:
+                           // which of the two is asked for less often
     bool fetches = false;  // what will be written is fetched one unit ahead: it is not in a cache
 };
 
@@ -50,7 +51,7 @@ struct RowWriter {
 constexpr int UNIT = 6 * TILE;  // the sums of one call of multiply_*: of two narrow tiles, or of a wide one
 
 template <bool WIDE, bool BEGINS, class Between>
-static inline void multiply_unit(const int8_t *a, const TileColumns &b, int panels, int64_t steps, int32_t *sums,
+static inline void multiply_unit(const TileRows &a, const TileColumns &b, int panels, int64_t steps, int32_t *sums,
                                  const Between &between) {
     if (WIDE)
         multiply_wide<BEGINS>(a, b.panel, steps, sums, between);
@@ -89,10 +90,12 @@ struct Waiting {
     }
 };
 
-// columns(panel, count, begin, end) gives the TileColumns for the steps [begin, end), scales(panel) the TileScales;
-// writer(line, panel) what takes a tile: writer(row, values) the sixteen values of one row, fetch() its memory ahead.
-template <bool WIDE, class Columns, class GetScales, class GetWriter>
-static void multiply_tiles(const TiledOperand &a, const TileBlock &block, bool is_moderate, const Columns &columns,
+// a has steps and scales, and of its panel i rows(i, begin, end) gives the TileRows for the steps [begin, end), first(i)
+// and used(i) which scales are its rows'. columns(panel, count, begin, end) gives the TileColumns, scales(panel) the
+// TileScales; writer(i, panel) what takes a tile: writer(row, values) the sixteen values of one row, fetch() its memory
+// ahead.
+template <bool WIDE, class Rows, class Columns, class GetScales, class GetWriter>
+static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_moderate, const Columns &columns,
                            const GetScales &scales, const GetWriter &writer) {
     static thread_local Scratch scratch;
     constexpr int PANELS = WIDE ? 1 : 2;
@@ -110,36 +113,39 @@ static void multiply_tiles(const TiledOperand &a, const TileBlock &block, bool i
         const int64_t end = std::min(begin + chunk, steps);
         const bool begins = begin % stretch == 0, ends = end == steps || end % stretch == 0;
         const bool is_first = begin < stretch, is_last = end == steps;
-        const auto multiply = [&](int64_t i, int64_t j, int panels, const TileColumns &b) {
-            const int64_t unit = (j - block.column) / PANELS * tall + i - block.row, line = i * SIDE;
+        const auto multiply = [&](int64_t i, const TileRows &rows, int64_t j, int panels, const TileColumns &b) {
+            const int64_t unit = (j - block.column) / PANELS * tall + i - block.row;
             int32_t *const sums = memory + (is_whole ? at++ % 2 : unit) * UNIT;
             if (!waiting.is_quick) waiting.finish(is_short, is_first, is_last);
             const auto between = [&](int pause) __attribute__((always_inline)) { waiting.quick(pause); };
             if (is_last && block.fetches)
-                for (int panel = 0; panel < panels; ++panel) writer(line, j + panel).fetch();
-            begins ? multiply_unit<WIDE, true>(a.at(i, begin), b, panels, end - begin, sums, between)
-                   : multiply_unit<WIDE, false>(a.at(i, begin), b, panels, end - begin, sums, between);
+                for (int panel = 0; panel < panels; ++panel) writer(i, j + panel).fetch();
+            begins ? multiply_unit<WIDE, true>(rows, b, panels, end - begin, sums, between)
+                   : multiply_unit<WIDE, false>(rows, b, panels, end - begin, sums, between);
             if (!ends) return;
             waiting.sums = sums, waiting.panels = panels;
             waiting.totals = has_totals ? totals + unit * PANELS * TILE : nullptr;
-            const int count = static_cast<int>(std::min<int64_t>(SIDE, a.lines - line));
+            const int count = a.used(i);
             waiting.is_quick = is_moderate && !has_totals && (WIDE || is_short) && count == SIDE && steps > 0;
             for (int panel = 0; panel < panels; ++panel) {
-                waiting.join[panel] = Join(a.scales, line, count, scales(j + panel), is_moderate);
-                waiting.writer[panel] = writer(line, j + panel);
+                waiting.join[panel] = Join(a.scales, a.first(i), count, scales(j + panel), is_moderate);
+                waiting.writer[panel] = writer(i, j + panel);
             }
         };
         const auto panels_at = [&](int64_t j) {
             return static_cast<int>(std::min<int64_t>(PANELS, block.column_end - j));
         };
         if (block.by_rows) {
-            for (int64_t i = block.row; i < block.row_end; ++i)
+            for (int64_t i = block.row; i < block.row_end; ++i) {
+                const TileRows rows = a.rows(i, begin, end);
                 for (int64_t j = block.column; j < block.column_end; j += PANELS)
-                    multiply(i, j, panels_at(j), columns(j, panels_at(j), begin, end));
+                    multiply(i, rows, j, panels_at(j), columns(j, panels_at(j), begin, end));
+            }
         } else {
             for (int64_t j = block.column; j < block.column_end; j += PANELS) {
                 const TileColumns b = columns(j, panels_at(j), begin, end);
-                for (int64_t i = block.row; i < block.row_end; ++i) multiply(i, j, panels_at(j), b);
+                for (int64_t i = block.row; i < block.row_end; ++i)
+                    multiply(i, a.rows(i, begin, end), j, panels_at(j), b);
             }
         }
         waiting.finish(is_short, is_first, is_last);

@@ -41,6 +41,13 @@ struct TiledOperand {
     int64_t panel_bytes() const { return steps * digits * BLOCK_BYTES; }
     const int8_t *panel(int64_t index) const { return packed + index * panel_bytes(); }
     const int8_t *at(int64_t index, int64_t step) const { return panel(index) + step * digits * BLOCK_BYTES; }
+
+    // As the first operand of multiply_tiles.
+    TileRows rows(int64_t index, int64_t begin, int64_t) const {
+        return {at(index, begin), STEP, BLOCK_BYTES, digits * BLOCK_BYTES};
+    }
+    int64_t first(int64_t index) const { return index * SIDE; }
+    int used(int64_t index) const { return static_cast<int>(std::min<int64_t>(SIDE, lines - first(index))); }
 };
 
 // The digits of integers as the bytes of their lanes, the lowest first; the fourth byte is of no use.

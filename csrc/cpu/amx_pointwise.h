@@ -63,8 +63,8 @@ static void multiply_pixels(const Pointwise &problem, int64_t entry, int64_t fir
                                    filters.panel_bytes()};
             },
             [&](int64_t) { return TileScales{moderate_down, down}; },
-            [&](int64_t line, int64_t panel) {
-                const int64_t pixel = panel * SIDE;
+            [&](int64_t row, int64_t panel) {
+                const int64_t line = row * SIDE, pixel = panel * SIDE;
                 return RowWriter(out + line * problem.size + pixel, problem.size, filters.lines - line, pixels - pixel);
             });
     scratch.release();

@@ -50,6 +50,10 @@ static inline __attribute__((always_inline)) void load_tile(const int8_t *block)
     asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(TILE), "r"(block), "r"(int64_t{STEP}));
 }
 template <int TILE>
+static inline __attribute__((always_inline)) void load_rows(const int8_t *rows, int64_t stride) {
+    asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(TILE), "r"(rows), "r"(stride));
+}
+template <int TILE>
 static inline __attribute__((always_inline)) void store_tile(int32_t *rows) {
     asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(TILE), "r"(rows), "r"(int64_t{STEP}) : "memory");
 }
@@ -87,24 +91,32 @@ static inline __attribute__((always_inline)) void close_sums(int32_t *sums) {
     close(Index<0>()), close(Index<1>()), close(Index<2>()), close(Index<3>()), close(Index<4>()), close(Index<5>());
 }
 
+// Where sixteen rows of the first operand lie, 64 integers of a digit in each: bytes from one row to the next, from one
+// digit and from one step.
+struct TileRows {
+    const int8_t *first;
+    int64_t stride, digit_size, step_size;
+};
+
 // Between the tile instructions of its first step a multiply_* calls between(0) to between(PAUSES - 1): vector
 // instructions given there run beside the tile unit, which a longer run of them would starve.
 constexpr int PAUSES = 8;
 constexpr auto never = [](int) {};
 
-// a: a panel of rows, [step][digit][16 lines][64]; b: one of columns, [step][digit][16 groups of 4][16 lines][4].
+// b: a panel of columns, [step][digit][16 groups of 4][16 lines][4].
 // sums: [3][16][16], added to unless they begin.
 template <bool BEGINS, class Between>
-static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums,
+static inline void multiply_narrow(const TileRows &a, const int8_t *b, int64_t steps, int32_t *sums,
                                    const Between &between) {
     asm volatile("" ::: "memory");  // what was packed is written
     open_sums<BEGINS, 3>(sums), clear<3>();
+    const int8_t *rows = a.first;
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
-        load_tile<4>(a), load_tile<6>(b), dot_tiles<0, 4, 6>(), pause(0), pause(1);
+        load_rows<4>(rows, a.stride), load_tile<6>(b), dot_tiles<0, 4, 6>(), pause(0), pause(1);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 4, 7>(), pause(2), pause(3);
-        load_tile<5>(a + BLOCK_BYTES), dot_tiles<3, 5, 6>(), pause(4), pause(5);
+        load_rows<5>(rows + a.digit_size, a.stride), dot_tiles<3, 5, 6>(), pause(4), pause(5);
         dot_tiles<2, 5, 7>(), pause(6), pause(7);
-        a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES;
+        rows += a.step_size, b += 2 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
@@ -117,22 +129,23 @@ static inline void multiply_narrow(const int8_t *a, const int8_t *b, int64_t ste
 // Two panels of b at once, the second `next` bytes on; sums: [2][3][16][16]. Every accumulator rests for three products
 // before it is used again: a product takes 16 cycles and its result 52.
 template <bool BEGINS, class Between>
-static inline void multiply_narrow_twice(const int8_t *a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums,
+static inline void multiply_narrow_twice(const TileRows &a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums,
                                          const Between &between) {
     asm volatile("" ::: "memory");
     open_sums<BEGINS, 6>(sums);
+    const int8_t *rows = a.first;
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
         const int8_t *const second = b + next;
-        load_tile<6>(a);
+        load_rows<6>(rows, a.stride);
         load_tile<7>(second + BLOCK_BYTES), dot_tiles<4, 6, 7>(), pause(0);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
         load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(2);
         load_tile<7>(second), dot_tiles<3, 6, 7>(), pause(3);
-        load_tile<6>(a + BLOCK_BYTES), dot_tiles<4, 6, 7>(), pause(4);
+        load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<4, 6, 7>(), pause(4);
         load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
         load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(7);
-        a += 2 * BLOCK_BYTES, b += 2 * BLOCK_BYTES;
+        rows += a.step_size, b += 2 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
@@ -141,22 +154,23 @@ static inline void multiply_narrow_twice(const int8_t *a, const int8_t *b, int64
 
 // sums: [6][16][16], the last being the product of the middle digits.
 template <bool BEGINS, class Between>
-static inline void multiply_wide(const int8_t *a, const int8_t *b, int64_t steps, int32_t *sums,
+static inline void multiply_wide(const TileRows &a, const int8_t *b, int64_t steps, int32_t *sums,
                                  const Between &between) {
     asm volatile("" ::: "memory");
     open_sums<BEGINS, 6>(sums);
+    const int8_t *rows = a.first;
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
-        load_tile<6>(a);
+        load_rows<6>(rows, a.stride);
         load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(0);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
         load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(2);
-        load_tile<6>(a + BLOCK_BYTES), dot_tiles<3, 6, 7>(), pause(3);
+        load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<3, 6, 7>(), pause(3);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(4);
         load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
-        load_tile<6>(a + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
+        load_rows<6>(rows + 2 * a.digit_size, a.stride), dot_tiles<2, 6, 7>(), pause(6);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<3, 6, 7>(), pause(7);
         load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<4, 6, 7>();
-        a += 3 * BLOCK_BYTES, b += 3 * BLOCK_BYTES;
+        rows += a.step_size, b += 3 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
