@@ -12,8 +12,9 @@ struct GradPanel {
     int place, used;
 };
 
-// Panels of one group's image: sixteen channels at one place of the filter, read where they lie, [channels / 16][place];
-// or, where channels are too few to fill them, sixteen of all [channel][place], copied together a chunk at a time.
+// Panels of one group's image: sixteen channels at one place of the filter, read where they lie, in the order
+// [channels / 16][place]; or, where channels are too few to fill them, sixteen of all [channel][place], copied together
+// a chunk at a time.
 struct GradRows {
     const DigitImage &image;
     const std::vector<int64_t> &taps;  // where each place of the filter meets the image
@@ -34,8 +35,8 @@ struct GradRows {
             for (int64_t place = 0; place < shared(); ++place) {
                 const int64_t line = first * shared() + place, left = lines() / shared() - first;
                 const int64_t source = line / places() * image.channel_size + taps[line % places()];
-                panels.push_back({line, first, source, static_cast<int>(place),
-                                  static_cast<int>(std::min<int64_t>(SIDE, left))});
+                panels.push_back(
+                    {line, first, source, static_cast<int>(place), static_cast<int>(std::min<int64_t>(SIDE, left))});
             }
     }
     int used(int64_t panel) const { return panels[panel].used; }

@@ -75,7 +75,8 @@ static void multiply_grad_block(const GradWeight &problem, const GradBlock &bloc
 
 // Blocks whose operands' chunks stay in L2, several for each thread where there are so many panels.
 static inline std::vector<GradBlock> grad_blocks(const Geometry &z, const GradRows &image, int threads) {
-    const int64_t shared = image.shared(), rows = static_cast<int64_t>(image.panels.size()) / shared, columns = (z.E + SIDE - 1) / SIDE;
+    const int64_t shared = image.shared(), columns = (z.E + SIDE - 1) / SIDE;
+    const int64_t rows = static_cast<int64_t>(image.panels.size()) / shared;
     int64_t tall = std::max<int64_t>(shared == 1 ? 12 : 36 / shared, 1), broad = shared == 1 ? 12 : 4;
     const auto count = [](int64_t all, int64_t block) { return (all + block - 1) / block; };
     while (threads > 1 && z.groups * count(rows, tall) * count(columns, broad) < 6 * threads && tall > 1)

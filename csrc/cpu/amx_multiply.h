@@ -90,10 +90,10 @@ struct Waiting {
     }
 };
 
-// a has steps and scales, and of its panel i rows(i, begin, end) gives the TileRows for the steps [begin, end), first(i)
-// and used(i) which scales are its rows'. columns(panel, count, begin, end) gives the TileColumns, scales(panel) the
-// TileScales; writer(i, panel) what takes a tile: writer(row, values) the sixteen values of one row, fetch() its memory
-// ahead.
+// a has steps and scales, and gives of its panel i: rows(i, begin, end), the TileRows for the steps [begin, end);
+// first(i), where its scales are; used(i), how many rows it has. columns(panel, count, begin, end) gives the
+// TileColumns, scales(panel) the TileScales; writer(i, panel) what takes a tile: writer(row, values) the sixteen values
+// of one row, fetch() its memory ahead.
 template <bool WIDE, class Rows, class Columns, class GetScales, class GetWriter>
 static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_moderate, const Columns &columns,
                            const GetScales &scales, const GetWriter &writer) {
