@@ -14,7 +14,8 @@ import torch
 
 from bench.gpu_scale import Scale
 from kernels import backends, conformance, hashing, spec
-from kernels.triton import MEMORY, OPERATORS, compile_group, matmul, tilings
+from kernels.triton import MEMORY, OPERATORS, compile_group, launch, matmul, tilings
+from kernels.triton.functions_pairs import IN_PAIRS
 from kernels.triton.hashing import many_roots
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1] / "tests"
 VECTORS = TESTS / "vectors" / "functions"
 FUNCTIONS = tuple(sorted(path.stem for path in VECTORS.glob("*.txt")))
+METHODS = (*((name, False) for name in FUNCTIONS), *((name, True) for name in sorted(IN_PAIRS)))  # in pairs of float32
 
 
 def conformance_cases(scale: Scale) -> Iterator[str]:
@@ -116,12 +118,22 @@ def hashes(scale: Scale) -> Iterator[str]:
 
 def vectors(scale: Scale) -> Iterator[str]:
     """The functions that are wrong on the inputs nearest to a tie, whose values are by MPFR."""
-    for name in FUNCTIONS:
+    for name, in_pairs in METHODS:
         pairs = np.array([[int(word, 16) for word in line.split()] for line in lines_of(name)], np.uint32)
         x = np.ascontiguousarray(pairs[:, 0]).view(np.float32)
-        got = MEMORY.get(OPERATORS[name](MEMORY.put(x))).view(np.uint32)
+        got = MEMORY.get(applied(name, MEMORY.put(x), in_pairs)).view(np.uint32)
         if (got != pairs[:, 1]).any():
-            yield f"{name}: {int((got != pairs[:, 1]).sum())} of {len(pairs)} vectors"
+            yield f"{name}{' in pairs' * in_pairs}: {int((got != pairs[:, 1]).sum())} of {len(pairs)} vectors"
+
+
+def applied(name: str, x: torch.Tensor, in_pairs: bool) -> torch.Tensor:
+    """A function on this device, in pairs of float32 or in float64, whichever its GPU chooses by itself."""
+    chosen = launch.PAIRS
+    launch.PAIRS = in_pairs
+    try:
+        return OPERATORS[name](x)
+    finally:
+        launch.PAIRS = chosen
 
 
 def lines_of(name: str) -> list[str]:
@@ -133,7 +145,8 @@ def exhaustive(scale: Scale) -> Iterator[str]:
     """The functions that differ from the native library, itself checked on all 2^32 inputs, on any of them."""
     native, threads = backends.load("native"), torch.get_num_threads()
     ends = monotonic() + scale.exhaustive_s
-    for name in FUNCTIONS:
+    for name, in_pairs in METHODS:
+        method = f"{name}{' in pairs' * in_pairs}"
         wrong, seen = 0, 0
         for start in range(0, 2**32, scale.chunk):
             if monotonic() > ends or seen >= scale.inputs:
@@ -141,15 +154,15 @@ def exhaustive(scale: Scale) -> Iterator[str]:
             x = np.arange(start, start + scale.chunk, dtype=np.uint32).view(np.float32)
             x = np.where(np.isnan(x), np.float32(np.nan), x)
             want = native.run(name, [x], {}, threads=threads)
-            got = OPERATORS[name](MEMORY.put(x))
+            got = applied(name, MEMORY.put(x), in_pairs)
             wrong += int((got.view(torch.int32) != MEMORY.put(want.view(np.int32))).sum())
             seen += scale.chunk
-        print(f"  {name}: {seen} inputs, {wrong} wrong", flush=True)
+        print(f"  {method}: {seen} inputs, {wrong} wrong", flush=True)
         if wrong:
-            yield f"{name}: {wrong} of {seen} inputs"
+            yield f"{method}: {wrong} of {seen} inputs"
         if seen < scale.inputs:
             raise RuntimeError(
-                f"exhaustive: {scale.exhaustive_s} s ended in {name}; it and what follows are not checked"
+                f"exhaustive: {scale.exhaustive_s} s ended in {method}; it and what follows are not checked"
             )
 
 

@@ -15,7 +15,7 @@ import triton
 from kernels.attention import Attention
 from kernels.spec.matmul import qmax
 from kernels.triton.attention_text import TERMS, AttentionText, power_of_two
-from kernels.triton.elementwise import DTYPE, inverse_pi
+from kernels.triton.elementwise import DTYPE, tables
 from kernels.triton.group import axes_of, kernel_of
 from kernels.triton.group_text import Axes
 from kernels.triton.launch import INTERPRETED, OPTIONS
@@ -75,7 +75,7 @@ class _Launch:
 
     def _run(self, arguments: list[torch.Tensor]) -> None:
         (R, C), shape = self.tiles[0], self.attention
-        table = inverse_pi(arguments[0].device)
+        table = tables(arguments[0].device)
         with np.errstate(all="ignore"):  # the interpreter computes with NumPy, which warns of infinities
             self.row_kernel[(shape.B * triton.cdiv(shape.M, R),)](*arguments, table, R=R, C=C, **OPTIONS)
             if self.column_kernel is not None:

@@ -281,7 +281,7 @@ class AttentionText(KernelText):
         return f"tiles.write(o{number}, t{number}, {maximum}, mw{number}, batch, {row}, {sizes})"
 
     def names(self) -> list[str]:
-        """The kernels' arguments, all pointers: digits, maxima, results, inputs, rows, the words of 1/pi."""
+        """The kernels' arguments, all pointers: digits, maxima, results, inputs, rows, what functions look up."""
         names = [f"{x}{n}" for n in range(len(self.attention.scores)) for x in ("a", "ma", "b", "mb")]
         for n, product in enumerate(self.attention.products):
             names += [f"w{n}", f"mw{n}", f"o{n}"] + ([f"c{n}"] if product.over == "rows" else [])

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from itertools import chain
 
 import torch
 import triton
 import triton.language as tl
 
-from kernels.triton import functions, functions_trig
+from kernels.triton import functions, functions_pairs, functions_trig, launch
 from kernels.triton.coefficients import INV_PI_BITS
 from kernels.triton.faults import require
+from kernels.triton.functions_pairs import IN_PAIRS
+from kernels.triton.functions_tables import TABLES
 from kernels.triton.launch import OPTIONS
 from kernels.types import CANONICAL_NAN
 
@@ -76,6 +79,18 @@ def unary_kernel(x, out, table, n, OP: tl.constexpr, B: tl.constexpr):
         y = functions.erf(v)
     elif OP == "sigmoid":
         y = functions.sigmoid(v)
+    elif OP == "erf in pairs":
+        y = functions_pairs.erf(v, table)
+    elif OP == "exp in pairs":
+        y = functions_pairs.exp(v, table)
+    elif OP == "log in pairs":
+        y = functions_pairs.log(v, table)
+    elif OP == "rsqrt in pairs":
+        y = functions_pairs.rsqrt(v, table)
+    elif OP == "sigmoid in pairs":
+        y = functions_pairs.sigmoid(v, table)
+    elif OP == "tanh in pairs":
+        y = functions_pairs.tanh(v, table)
     tl.store(out + i, y, i < n)
 
 
@@ -100,9 +115,11 @@ def binary_kernel(x, y, out, n, OP: tl.constexpr, B: tl.constexpr):
 
 
 @cache
-def inverse_pi(device: torch.device) -> torch.Tensor:
-    """The words of 1/pi on a device."""
-    return torch.tensor(INV_PI_BITS, dtype=torch.int64, device=device)
+def tables(device: torch.device) -> torch.Tensor:
+    """What the functions look up, on a device: 16 words of int64, 1/pi's first; then the tables in float32."""
+    words = torch.tensor([*INV_PI_BITS, *[0] * (16 - len(INV_PI_BITS))], dtype=torch.int64)
+    floats = torch.tensor(list(chain.from_iterable(TABLES.values())), dtype=torch.float32)
+    return torch.cat([words, floats.view(torch.int64)]).to(device)
 
 
 def unary(x: torch.Tensor, op: str) -> torch.Tensor:
@@ -113,7 +130,8 @@ def unary(x: torch.Tensor, op: str) -> torch.Tensor:
     out = torch.empty_like(x)
     if x.numel():
         grid = (triton.cdiv(x.numel(), BLOCK),)
-        unary_kernel[grid](x, out, inverse_pi(x.device), x.numel(), OP=op, B=BLOCK, **OPTIONS)
+        method = f"{op} in pairs" if launch.PAIRS and op in IN_PAIRS else op
+        unary_kernel[grid](x, out, tables(x.device), x.numel(), OP=method, B=BLOCK, **OPTIONS)
     return out
 
 

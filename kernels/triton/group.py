@@ -16,8 +16,8 @@ import triton
 import triton.language as tl
 
 from kernels.group import Group
-from kernels.triton import attention_tiles, functions, functions_trig, members, scale
-from kernels.triton.elementwise import DTYPE, inverse_pi
+from kernels.triton import attention_tiles, functions, functions_pairs, functions_trig, members, scale
+from kernels.triton.elementwise import DTYPE, tables
 from kernels.triton.group_text import Axes, Blocks, kernel_text
 from kernels.triton.launch import INTERPRETED, OPTIONS
 
@@ -84,7 +84,7 @@ def launch_of(text: str, blocks: Blocks) -> Callable[[Sequence[torch.Tensor], Se
 
     def launch(inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
         tensors = [x.view(torch.int8) if x.dtype == torch.bool else x for x in (*inputs, *outputs)]
-        kernel[grid](*tensors, inverse_pi(outputs[0].device), R=blocks.R, C=blocks.C, num_warps=warps, **OPTIONS)
+        kernel[grid](*tensors, tables(outputs[0].device), R=blocks.R, C=blocks.C, num_warps=warps, **OPTIONS)
 
     return launch
 
@@ -102,6 +102,7 @@ def kernel_of(text: str, kernel: str) -> Any:
     names: dict[str, Any] = {
         "tl": tl,
         "functions": functions,
+        "functions_pairs": functions_pairs,
         "functions_trig": functions_trig,
         "members": members,
         "scale": scale,

@@ -67,7 +67,7 @@ class Text:
 
 
 def kernel_text(group: Group, axes: tuple[Axes, ...], blocks: Blocks) -> str:
-    """The kernel's text. Its arguments: the inputs, the outputs, the words of 1/pi; R and C."""
+    """The kernel's text. Its arguments: the inputs, the outputs, what functions look up; R and C."""
     return KernelText(group, axes, blocks).text()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kernels.triton import launch
+from kernels.triton.functions_pairs import IN_PAIRS
+
 FUNCTIONS = ("rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "erf", "sigmoid")
 WITH_TABLE = ("sin", "cos")
 ROUNDINGS = ("floor", "ceil", "trunc", "round")
@@ -35,6 +38,8 @@ def member(op: str, names: Sequence[str], dtype: str, result: str) -> str:
 def _of_floats(op: str, names: Sequence[str]) -> str:
     if op in WITH_TABLE:
         return f"functions_trig.{op}({names[0]}, table)"
+    if launch.PAIRS and op in IN_PAIRS:
+        return f"functions_pairs.{op}({names[0]}, table)"
     module = "functions" if op in FUNCTIONS else "members"
     return f"{module}.{op if op in FUNCTIONS else f'{op}_float'}({', '.join(names)})"
 

@@ -47,7 +47,15 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
 @needs_triton
 @needs_interpreter
 @pytest.mark.parametrize(
-    "file", ["triton_attention.py", "triton_graphs.py", "triton_groups.py", "triton_scale.py", "triton_state.py"]
+    "file",
+    [
+        "triton_attention.py",
+        "triton_graphs.py",
+        "triton_groups.py",
+        "triton_pairs.py",
+        "triton_scale.py",
+        "triton_state.py",
+    ],
 )
 def test_generated_kernels_and_the_state_on_a_device(file: str) -> None:
     finished = run(file, "1")
@@ -89,7 +97,15 @@ def test_the_report_of_a_gpu_runs_through_in_the_interpreter(tmp_path: Path) -> 
 
 
 @needs_triton
-@pytest.mark.parametrize("file", ["triton_compiled.py", "triton_compiled_attention.py", "triton_compiled_groups.py"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "triton_compiled.py",
+        "triton_compiled_attention.py",
+        "triton_compiled_functions.py",
+        "triton_compiled_groups.py",
+    ],
+)
 def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic(file: str) -> None:
     finished = run(file, "0")
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
@@ -99,7 +115,7 @@ def test_the_compiled_kernels_use_integer_tensor_cores_and_ieee_arithmetic(file:
 @pytest.mark.long
 def test_attention_is_compiled_for_every_architecture_in_both_widths() -> None:
     finished = run("triton_compiled_attention.py", "0", "-m", "long")
-    assert finished.returncode == 0 and "8 passed" in finished.stdout, finished.stdout[-4000:] + finished.stderr[-2000:]
+    assert finished.returncode == 0 and "9 passed" in finished.stdout, finished.stdout[-4000:] + finished.stderr[-2000:]
 
 
 @needs_gpu

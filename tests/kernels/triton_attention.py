@@ -22,7 +22,7 @@ from engine.execute import Executor
 from engine.program import Program
 from engine.resident import OnHost, Resident
 from kernels import backends
-from kernels.triton import attention_tiles
+from kernels.triton import attention_tiles, launch
 from kernels.triton.attention import _Launch, compile_attention
 from kernels.triton.group import axes_of
 from kernels.triton.memory import attention_bytes
@@ -70,6 +70,11 @@ def test_no_tile_changes_a_bit(tile: tuple[int, int], monkeypatch: pytest.Monkey
 def test_float_digits_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention_tiles, "DIGIT", tl.constexpr("float16"))
     assert_the_bits_stay(program_of("not causal, more keys", "wide"), 6)
+
+
+def test_functions_in_pairs_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "PAIRS", True)
+    assert_the_bits_stay(program_of("causal", "narrow"), 6)
 
 
 @pytest.mark.long

