@@ -45,7 +45,7 @@ static inline Floats with_sign(Floats y, Floats sign) {
 static inline Floats exponent(Floats x) { return {exponent(x.first), exponent(x.second)}; }
 static inline Floats significand(Floats x) { return {significand(x.first), significand(x.second)}; }
 static inline Vector upper_bits(Vector m) { return (Vector)((Naturals)m >> 18); }  // the low five: of the significand
-static inline Vector without(Vector y, Vector x, float bound) {  // 0 where x <= bound
+static inline Vector without(Vector y, Vector x, float bound) {                    // 0 where x <= bound
     return (Vector)((Integers)y & ~(Integers)(x <= broadcast(bound)));
 }
 
@@ -231,25 +231,7 @@ class isobit_waiting {
 
 }  // namespace
 
-// A result with its other lanes from the double functions.
-template <float (*F)(float)>
-__attribute__((noinline)) static Floats isobit_settled(Floats x, const isobit_rounded &result) {
-    float arguments[LANES], values[LANES];
-    std::memcpy(arguments, &x, sizeof x), std::memcpy(values, &result.y, sizeof x);
-    isobit_waiting<F> waiting;
-    waiting.add(arguments, result.sure ^ EVERY, values);
-    waiting.finish();
-    return {load(values), load(values + LANES / 2)};
-}
-
-// F(x), where Fast gives F of most values.
-template <class Fast, float (*F)(float)>
-static inline Floats isobit_of_lanes(Floats x) {
-    const isobit_rounded result = Fast::value(x);
-    return __builtin_expect(result.sure != EVERY, 0) ? isobit_settled<F>(x, result) : result.y;
-}
-
-// The same over a block.
+// F over a block, where Fast gives F of most values.
 template <class Fast, float (*F)(float)>
 static inline void isobit_block_fast(const float *x, float *y, int64_t n) {
     isobit_waiting<F> waiting;

@@ -18,11 +18,20 @@ namespace {
 constexpr int64_t WORK_OF_A_THREAD =
     131072;  // steps times elements: some 30 microseconds, more than a thread takes to wake
 
-void reduce_rows(int32_t op, const void *from, void *to, int64_t rows, int64_t columns) {
+// A sum fetches as many elements from another place meanwhile, if there is one.
+void reduce_rows(int32_t op, const void *from, void *to, int64_t rows, int64_t columns, const void *fetched) {
     const float *x = static_cast<const float *>(from);
     float *out = static_cast<float *>(to);
-    for (int64_t row = 0; row < rows; ++row, x += columns)
-        out[row] = op == AT_sum ? sum_row(x, columns) : op == AT_amax ? amax_row(x, columns) : amin_row(x, columns);
+    for (int64_t i = 0; i < rows * columns; i += columns, ++out) {
+        if (op == AT_amax)
+            *out = amax_row(x + i, columns);
+        else if (op == AT_amin)
+            *out = amin_row(x + i, columns);
+        else if (fetched)
+            *out = sum_row<true>(x + i, columns, static_cast<const float *>(fetched) + i);
+        else
+            *out = sum_row<false>(x + i, columns);
+    }
 }
 
 template <class T>
@@ -63,13 +72,14 @@ class Worker {
             const Register &r = plan.registers[i];
             readers_.emplace_back(merge_axes(group.inputs[i]), group.inputs[i].data, item_size(r.dtype),
                                   plan.count(r, begin), places_[i], plan.room(r));
+            if (r.repeats) places_[i] = place_of(readers_[i].read(plan.tile));
         }
     }
 
     void run(int64_t at, int64_t n) {
         for (int32_t i = 0; i < group_.input_count; ++i)
-            places_[i] =
-                const_cast<char *>(static_cast<const char *>(readers_[i].read(plan_.count(plan_.registers[i], n))));
+            if (!plan_.registers[i].repeats)
+                places_[i] = place_of(readers_[i].read(plan_.count(plan_.registers[i], n)));
         next_.clear();
         for (int32_t i = 0; i < group_.input_count; ++i)
             if (plan_.registers[i].streams && item_size(plan_.registers[i].dtype) == 4)
@@ -86,12 +96,14 @@ class Worker {
     }
 
   private:
+    static char *place_of(const void *data) { return const_cast<char *>(static_cast<const char *>(data)); }
+
     char *place_in_output(const Register &r, int64_t at) const {
         return data_of<char>(group_.outputs[r.output]) + plan_.count(r, at) * item_size(r.dtype);
     }
 
     void run_phase(const Phase &phase, int64_t n) {
-        if (!phase.by_pieces) return run_rows(plan_.steps[phase.first], n / plan_.columns);
+        if (!phase.by_pieces) return run_rows(plan_.steps[phase.first], n / plan_.columns, phase.fetched);
         const int64_t row_size = plan_.has_long_rows() ? plan_.columns : n;
         for (int64_t row = 0; row * row_size < n; ++row)
             for (int64_t at = 0; at < row_size; at += plan_.piece)
@@ -110,10 +122,9 @@ class Worker {
         chain_.clear();
         for (const LinkPlan &link : section.links)
             chain_.push_back({link.run, places_[link.place] + piece.row * link.row_bytes + piece.at * link.at_bytes});
-        constexpr Lanes none{};
         for (int64_t at = 0; at < n; at += LINK_ELEMENTS) {
             if (section.fetches) fetch(piece.at + at);
-            chain_[0].run(none, none, none, none, chain_.data(), at);
+            Code::start(chain_.data(), at);
         }
     }
 
@@ -129,10 +140,12 @@ class Worker {
         return places_[number] + offset * item_size(r.dtype);
     }
 
-    // A step for each row of a tile.
-    void run_rows(const Step &step, int64_t rows) {
+    // A step for each row of a tile, which fetches a register's place meanwhile.
+    void run_rows(const Step &step, int64_t rows, int32_t fetched) {
         char *to = places_[step.result];
-        if (!step.blocks.block) return reduce_rows(step.op, places_[step.operands[0]], to, rows, plan_.columns);
+        if (!step.blocks.block)
+            return reduce_rows(step.op, places_[step.operands[0]], to, rows, plan_.columns,
+                               fetched < 0 ? nullptr : places_[fetched]);
         const void *inputs[3];
         for (int i = 0; i < 3; ++i) inputs[i] = step.operands[i] < 0 ? nullptr : places_[step.operands[i]];
         step.blocks.block(inputs, to, rows);
@@ -171,7 +184,7 @@ void run_group(const isobit_group &group) {
     const Plan plan = plan_of(group);
     const int64_t elements =
         std::clamp<int64_t>(WORK_OF_A_THREAD / static_cast<int64_t>(plan.steps.size() + 1), COSTLY, 2 * CHEAP);
-    const int64_t unit = plan.columns ? plan.columns : 1, grain = std::max<int64_t>(elements / unit, 1);
+    const int64_t unit = plan.unit, grain = std::max<int64_t>(elements / unit, 1);
     parallel_for(group.threads, plan.size / unit, grain, [&](int64_t first, int64_t last) {
         Worker worker(group, plan, first * unit);
         for (int64_t at = first * unit; at < last * unit; at += plan.tile)

@@ -13,12 +13,12 @@ Links links_of(int32_t op) {
         case AT_sub: return links_of_two<Less, LessFrom>();
         case AT_mul: return links_of_two<Times, Times>();
 #if defined(__AVX512DQ__)
-        case AT_div: return links_of_two<Over, Under>(link_over_one);
+        case AT_div: return links_of_two<Over, Under>(Code::all<OverOne>);
 #else
         case AT_div: return links_of_two<Over, Under>();
 #endif
-        case AT_maximum: return links_of_two<Larger, Larger>();
-        case AT_minimum: return links_of_two<Smaller, Smaller>();
+        case AT_maximum: return links_of_extremum<Larger>();
+        case AT_minimum: return links_of_extremum<Smaller>();
         case AT_neg: return links_of_one<Negated>();
         case AT_abs: return links_of_one<Magnitude>();
         case AT_sqrt: return links_of_one<Root>();
@@ -62,34 +62,43 @@ class ChainWriter {
         const Links links = links_of(step.op);
         const int32_t a = step.operands[0], b = step.operands[1];
         const bool first_here = is_here(step, 0), second_here = b >= 0 && is_here(step, 1);
+        if (links.wants_one_nan && (first_here || second_here)) make_nans_one();
         if (b >= 0 && second_here && !first_here) {
             add(is_one(step, 0) ? links.under_one : links.under_lanes, a, step.of_row & 1);
         } else {
-            if (!first_here) add(is_one(step, 0) ? link_load<FromOne> : link_load<FromLanes>, a, step.of_row & 1);
+            if (!first_here) add(is_one(step, 0) ? Code::load<FromOne> : Code::load<FromLanes>, a, step.of_row & 1);
             if (b < 0 || second_here)
                 links_.push_back({links.self, 0});
             else
                 add(is_one(step, 1) ? links.one : links.lanes, b, step.of_row >> 1 & 1);
         }
-        here_ = step.result;
-        if (is_kept) add(link_store, here_, false);
+        here_ = step.result, has_any_nan_ = links.gives_any_nan;
+        if (!is_kept) return;
+        add(has_any_nan_ ? Code::store<OneNan> : Code::store<Same>, here_, false);
+        has_any_nan_ = false;
     }
 
-    void end() { links_.push_back({link_end, 0}); }
+    void end() { links_.push_back({Code::end, 0}); }
 
   private:
     bool is_here(const Step &step, int i) const { return step.operands[i] == here_ && !(step.of_row >> i & 1); }
     bool is_one(const Step &step, int i) const {
         return (step.of_row >> i & 1) || plan_.registers[step.operands[i]].constant;
     }
-    void add(LinkRun run, int32_t place, bool of_row) {
+    void add(Code::Run run, int32_t place, bool of_row) {
         const bool moves = !of_row && plan_.registers[place].whole;
         links_.push_back({run, place, of_row ? 4 : 0, moves ? 4 : 0});
     }
 
+    void make_nans_one() {
+        if (has_any_nan_) links_.push_back({Code::one<OneNan>, 0});
+        has_any_nan_ = false;
+    }
+
     const Plan &plan_;
     std::vector<LinkPlan> &links_;
-    int32_t here_ = -1;  // the register whose value the chain holds
+    int32_t here_ = -1;         // the register whose value the chain holds
+    bool has_any_nan_ = false;  // whether a NaN of that value may be another than the law's
 };
 
 // Two links or more in a row are a chain; what lies between chains runs step by step.

@@ -111,6 +111,26 @@ void find_repeated(Plan &plan) {
     }
 }
 
+// While rows are summed, which reads them twice, the memory would rest: it fetches the place of an output, of one for
+// each sum, that is no input's place too.
+void find_fetched_outputs(const isobit_group &group, Plan &plan) {
+    std::vector<int32_t> outputs;
+    for (size_t at = plan.steps.size(); at-- > 0;) {
+        const int32_t number = plan.steps[at].result;
+        const Register &r = plan.registers[number];
+        bool is_new = r.is_direct() && !r.per_row && item_size(r.dtype) == 4;
+        for (int32_t i = 0; is_new && i < group.input_count; ++i)
+            is_new = group.inputs[i].data != group.outputs[r.output].data;
+        if (is_new) outputs.push_back(number);
+    }
+    for (size_t i = plan.phases.size(); i-- > 0 && !outputs.empty();) {
+        Phase &phase = plan.phases[i];
+        if (phase.by_pieces || plan.steps[phase.first].op != AT_sum) continue;
+        phase.fetched = outputs.front();
+        outputs.erase(outputs.begin());
+    }
+}
+
 // While the last chain computes, the memory would rest: it fetches what the next tile begins with.
 void find_fetching(Plan &plan) {
     for (size_t i = plan.phases.size(); i-- > 0;)
@@ -131,6 +151,7 @@ Plan plan_of(const isobit_group &group) {
     for (Phase &phase : plan.phases)
         if (phase.by_pieces) find_chains(plan, phase);
     find_fetching(plan);
+    find_fetched_outputs(group, plan);
     return plan;
 }
 

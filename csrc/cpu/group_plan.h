@@ -41,6 +41,7 @@ struct Register {
     bool whole = false;     // its place holds a tile's values, else those of a piece
     bool constant = false;  // an input of one value
     bool streams = false;   // an input that lies side by side: the next tile's values lie behind this one's
+    bool repeats = false;   // an input whose values are the same in every tile
 
     bool is_direct() const { return output >= 0 && !deferred; }
 };
@@ -54,7 +55,7 @@ struct Step {
 };
 
 struct LinkPlan {
-    LinkRun run;
+    Code::Run run;
     int32_t place;                        // a register
     int64_t row_bytes = 0, at_bytes = 0;  // what lies between the places of two rows, and of two elements of a tile
 };
@@ -69,6 +70,7 @@ struct Phase {
     size_t first, last;  // steps
     bool by_pieces;      // else one step for all rows of a tile
     std::vector<Section> sections;
+    int32_t fetched = -1;  // an output whose place is fetched meanwhile
 };
 
 struct Plan {
@@ -76,6 +78,7 @@ struct Plan {
     std::vector<Step> steps;
     std::vector<Phase> phases;
     int64_t size = 0, columns = 0, tile = TILE, piece = PIECE;
+    int64_t unit = 1;  // the elements that a tile has a whole number of
 
     int64_t count(const Register &r, int64_t elements) const { return r.per_row ? elements / columns : elements; }
     int64_t room(const Register &r) const { return count(r, r.whole || r.per_row ? tile : piece); }
@@ -173,11 +176,25 @@ void want_tensor(const Plan &plan, const isobit_tensor &tensor, const Register &
                 (long long)plan.size, r.dtype, (long long)plan.count(r, plan.size));
 }
 
-void set_tile(Plan &plan) {
-    if (!plan.columns) return;
-    const int64_t most = plan.has_long_rows() ? TILE : SHORT_TILE;
-    plan.tile = std::clamp<int64_t>(most / plan.columns, 1, plan.size / plan.columns) * plan.columns;
-    if (!plan.has_long_rows()) plan.piece = plan.tile;
+// The length of the run that a view of n elements is a repetition of: a vector beside the rows of a matrix. 0 where it
+// is none.
+int64_t repeated_run(const Strided &view) {
+    const bool repeats = view.rank == 2 && view.stride[0] == 0 && view.stride[1] == 1 && view.shape[1] <= TILE;
+    return repeats ? view.shape[1] : 0;
+}
+
+// A tile is a whole number of rows, or of the runs that an input repeats: that input is then read once.
+void set_tile(Plan &plan, const isobit_group &group) {
+    plan.unit = plan.columns ? plan.columns : 1;
+    for (int32_t i = 0; i < group.input_count; ++i) {
+        const int64_t run = plan.registers[i].per_row ? 0 : repeated_run(merge_axes(group.inputs[i]));
+        if (run && plan.unit == 1) plan.unit = run;
+        plan.registers[i].repeats = run && plan.unit % run == 0;
+    }
+    const int64_t most = (plan.columns && !plan.has_long_rows() ? SHORT_TILE : TILE) / plan.unit;
+    const int64_t units = most > LINK_ELEMENTS ? most / LINK_ELEMENTS * LINK_ELEMENTS : most;
+    plan.tile = std::clamp<int64_t>(units, 1, plan.size / plan.unit) * plan.unit;
+    if (plan.columns && !plan.has_long_rows()) plan.piece = plan.tile;
 }
 
 Plan read_plan(const isobit_group &group) {
@@ -187,7 +204,6 @@ Plan read_plan(const isobit_group &group) {
     if (plan.columns < 0 || plan.columns > MOST_SUMMANDS || (plan.columns && plan.size % plan.columns))
         invalid("got rows of %lld in %lld elements, want a divisor of at most 2^16", (long long)plan.columns,
                 (long long)plan.size);
-    set_tile(plan);
     Words words(group);
     read_registers(group, words, plan);
     for (int32_t i = 0; i < group.input_count; ++i) {
@@ -197,6 +213,7 @@ Plan read_plan(const isobit_group &group) {
         plan.registers[i].constant = !plan.registers[i].per_row && view.is_scalar();
         plan.registers[i].streams = !plan.registers[i].per_row && view.is_contiguous() && !view.is_scalar();
     }
+    set_tile(plan, group);
     const int64_t last = int64_t(plan.registers.size()) - 1;
     while (!words.done()) {
         Step step{};

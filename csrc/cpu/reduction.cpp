@@ -138,7 +138,7 @@ void reduce(const isobit_call &call, const Groups &groups) {
 }
 
 uint64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
-    if (stride == 1) return sum_of_integers<true>(x, n, into);
+    if (stride == 1) return sum_of_integers<true>(x, n, into, x + n);
     uint64_t total = 0;
     for (int64_t i = 0; i < n; ++i) total += biased_integer(x[i * stride], into);
     return total;

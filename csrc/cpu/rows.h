@@ -26,10 +26,11 @@ static inline Vector loaded(const void *from) {
     return x;
 }
 
-// As biased_integer, of eight neighbours.
+// As biased_integer, of eight neighbours. (GCC 12 makes two conversions of __builtin_convertvector, and the unmasked
+// intrinsic warns of a value not set.)
 static inline EightIntegers biased_integers(const float *x, EightDoubles into) {
-    const EightDoubles wide = __builtin_convertvector(loaded<EightFloats>(x), EightDoubles);
-    return (EightIntegers)_mm512_fmadd_pd((__m512d)wide, (__m512d)into, _mm512_set1_pd(ROUNDER));
+    const __m512d wide = _mm512_maskz_cvtps_pd(0xff, (__m256)loaded<EightFloats>(x));
+    return (EightIntegers)_mm512_fmadd_pd(wide, (__m512d)into, _mm512_set1_pd(ROUNDER));
 }
 #endif
 
@@ -41,15 +42,16 @@ static inline int32_t largest_magnitude(const float *x, int64_t n) {
 }
 
 // The sum of the biased integers, modulo 2^64. A sum reads its row twice; the memory, which would rest while it is read
-// again, fetches what lies behind it: the next row.
-template <bool FETCH_NEXT>
-static inline uint64_t sum_of_integers(const float *x, int64_t n, double into) {
+// again, fetches as many elements from another place, if there is one.
+template <bool FETCHES>
+static inline uint64_t sum_of_integers(const float *x, int64_t n, double into,
+                                       [[maybe_unused]] const float *fetched = nullptr) {
     uint64_t total = 0;
     int64_t i = 0;
 #if defined(__AVX512DQ__)
     EightIntegers totals[4] = {};
     for (; i + 32 <= n; i += 32) {
-        if (FETCH_NEXT) __builtin_prefetch(x + n + i), __builtin_prefetch(x + n + i + 16);
+        if (FETCHES) __builtin_prefetch(fetched + i), __builtin_prefetch(fetched + i + 16);
         for (int j = 0; j < 4; ++j) totals[j] += biased_integers(x + i + 8 * j, into - EightDoubles{});
     }
     const EightIntegers sum = totals[0] + totals[1] + (totals[2] + totals[3]);
@@ -59,10 +61,12 @@ static inline uint64_t sum_of_integers(const float *x, int64_t n, double into) {
     return total;
 }
 
-static inline float sum_row(const float *x, int64_t n) {
+template <bool FETCHES>
+static inline float sum_row(const float *x, int64_t n, const float *fetched = nullptr) {
     const FixedPoint scale = fixed_point(largest_magnitude(x, n), SUM_BITS);
     if (!scale.finite()) return float_of(CANONICAL_NAN);
-    const uint64_t total = sum_of_integers<false>(x, n, scale.into) - ROUNDER_BITS * static_cast<uint64_t>(n);
+    const uint64_t biased = sum_of_integers<FETCHES>(x, n, scale.into, fetched);
+    const uint64_t total = biased - ROUNDER_BITS * static_cast<uint64_t>(n);
     return store(static_cast<int64_t>(total), scale);
 }
 

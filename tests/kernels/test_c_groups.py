@@ -133,6 +133,45 @@ def test_a_group_may_write_over_an_input(library: Library, at: int, threads: int
     assert outputs[0].tobytes() == total.tobytes() and other.tobytes() == product.tobytes()
 
 
+@pytest.mark.parametrize("columns", [2, 3, 64, 100, 768, 1025, 2048, 2049])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_vector_beside_every_row_is_read_as_it_repeats(library: Library, columns: int, threads: int) -> None:
+    """With a sum of rows and without, two vectors of which one repeats within the other, over several tiles."""
+    rng = np.random.default_rng(columns)
+    x = rng.standard_normal((120, 12, columns)).astype(np.float32)
+    vector, plane = (rng.standard_normal(shape).astype(np.float32) for shape in (columns, (12, columns)))
+    add, mul, sums = (library.c.isobit_operator_index(name) for name in (b"add", b"mul", b"sum"))
+    for view in (np.broadcast_to(vector, x.shape), np.broadcast_to(plane, x.shape)):
+        inputs = [x, np.broadcast_to(vector, x.shape), view]
+        wanted = (x + inputs[1]) * view
+        steps = [add, 3, 0, 1, NONE, mul, 4, 3, 2, NONE]
+        out = np.empty_like(x)
+        code = [5, *(FLOAT, 0) * 5, 4, *steps]
+        assert library.call_group(inputs, [out], code, x.size, 0, threads) == ("ok", "")
+        assert out.tobytes() == wanted.tobytes()
+        out, total = np.empty_like(x), np.empty((120, 12), np.float32)
+        code = [6, *(FLOAT, 0) * 5, FLOAT, 1, 4, 5, *steps, sums, 5, 4, NONE, NONE]
+        assert library.call_group(inputs, [out, total], code, x.size, columns, threads) == ("ok", "")
+        assert out.tobytes() == wanted.tobytes()
+        assert total.tobytes() == np.ascontiguousarray(spec.run("sum", [wanted], {"axes": (2,)})).tobytes()
+
+
+def test_a_nan_that_arises_in_a_chain_is_the_laws_wherever_it_is_seen(library: Library) -> None:
+    x = np.repeat(np.float32([np.inf, -np.inf, 1, -1, np.nan, 0]), 100)
+    y = np.tile(np.float32([np.inf, -np.inf, 2, -0.0, np.nan]), 120)
+    for first in ("sub", "mul", "div", "sqrt"):
+        arisen = spec.run(first, [x] if first == "sqrt" else [x, y], {})
+        for second in ("maximum", "minimum", "neg", "abs", "exp"):
+            operands = [arisen] if second in ("neg", "abs", "exp") else [arisen, y]
+            wanted = spec.run("add", [spec.run(second, operands, {}), x], {})
+            index = [library.c.isobit_operator_index(name.encode()) for name in (first, second, "add")]
+            steps = [index[0], 2, 0, NONE if first == "sqrt" else 1, NONE]
+            steps += [index[1], 3, 2, 1 if len(operands) == 2 else NONE, NONE, index[2], 4, 3, 0, NONE]
+            out = np.empty_like(x)
+            assert library.call_group([x, y], [out], [5, *(FLOAT, 0) * 5, 4, *steps], x.size, 0, 1) == ("ok", "")
+            assert out.tobytes() == wanted.tobytes(), (first, second)
+
+
 def test_no_altered_code_crashes(library: Library) -> None:
     rng, seen = np.random.default_rng(3), {"ok": 0, "invalid": 0}
     for seed in range(60):
