@@ -25,6 +25,17 @@ from kernels.triton.functions_tables import (
     TANH_POLYNOMIAL,
     THIRD,
 )
+from kernels.triton.pairs import (
+    bits_of,
+    exact_product,
+    exact_sum,
+    exact_sum_of_any,
+    polynomial,
+    quotient,
+    rounded,
+    single,
+    times_power_of_two,
+)
 
 IN_PAIRS = frozenset({"erf", "exp", "log", "rsqrt", "sigmoid", "tanh"})
 INVERSE, INVERSE_LOG = tl.constexpr(PLACES["INVERSE"]), tl.constexpr(PLACES["INVERSE_LOG"])
@@ -38,58 +49,9 @@ BOUND = tl.constexpr(1.1368683772161603e-13)  # 2^-43, relative
 
 
 @triton.jit
-def single(like, C: tl.constexpr):
-    """A float32 in a tensor's shape."""
-    return tl.full(like.shape, C, tl.float32)
-
-
-@triton.jit
-def bits_of(x):
-    return x.to(tl.int32, bitcast=True)
-
-
-@triton.jit
 def entry(table, PLACE: tl.constexpr, index):
     """The entry of an index' low five bits in a table of functions_tables.py."""
     return tl.load(table.to(tl.pointer_type(tl.float32), bitcast=True) + PLACE + (index & 31))
-
-
-@triton.jit
-def exact_sum(a, b):
-    """a + b as a pair, where |a| >= |b| or a = 0."""
-    total = a + b
-    return total, b - (total - a)
-
-
-@triton.jit
-def exact_sum_of_any(a, b):
-    """a + b as a pair (Knuth)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-@triton.jit
-def exact_product(a, b):
-    """a b as a pair."""
-    product = a * b
-    return product, tl.fma(a, b, -product)
-
-
-@triton.jit
-def polynomial(x, C: tl.constexpr, COUNT: tl.constexpr):
-    """C[0] + C[1] x + ..."""
-    total = single(x, C[COUNT - 1])
-    for i in tl.static_range(COUNT - 2, -1, -1):
-        total = tl.fma(total, x, single(x, C[i]))
-    return total
-
-
-@triton.jit
-def rounded(high, low, bound):
-    """high + low rounded, and whether an error up to the bound could not change that."""
-    above, below = high + (low + bound), high + (low - bound)
-    return above, above == below
 
 
 @triton.jit
@@ -133,12 +95,6 @@ def power_of_e(x):
 
 
 @triton.jit
-def times_power_of_two(x, e):
-    """x 2^e, both normal."""
-    return (bits_of(x) + (e << 23)).to(tl.float32, bitcast=True)
-
-
-@triton.jit
 def fast_exp(x, table):
     p, e, u, v = power_of_e(clamp(x, -104.0, 89.0))
     high = tl.fma(p, u, p)
@@ -163,15 +119,6 @@ def fast_sigmoid(x, table):
     y = tl.where(x <= -104.0, 0.0, tl.where(x >= 20.0, 1.0, y))
     sure = (sure & (x > -69.0)) | (x <= -104.0) | (x >= 20.0) | (x != x)  # between them a rest would underflow
     return canonical(tl.where(x == x, y, x)), sure
-
-
-@triton.jit
-def quotient(a, a_low, b, b_low):
-    """(a + a_low) / (b + b_low) as a pair, relative error 2^-45, where low parts are below 2^-13 of the high ones."""
-    inverse = tl.math.div_rn(single(b, 1.0), b)
-    y = a * inverse
-    rest = tl.fma(-y, b_low, tl.fma(-y, b, a) + a_low)
-    return y, rest * tl.fma(-inverse, b_low * inverse, inverse)
 
 
 @triton.jit
