@@ -21,6 +21,7 @@ from torch.nn.utils.stateless import _reparametrize_module
 
 from engine.tracing.captured_tensors import require_constants
 from engine.tracing.complex_pairs import remove_complex_views
+from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.plain_layers import plain_layers
@@ -97,9 +98,11 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     with (
         held,
         plain_layers(),
+        views_of_pairs(),
         rewritten(),
         recomputation_sees_the_same(mode),
         VisibleStatistics(),
+        ComplexParts(),
         WrapComplexMode(),
         mode,
     ):
@@ -181,7 +184,6 @@ SUGGESTIONS = {
     "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
     ".numpy()": "stay in torch, or prepare the array in `data`",
-    "_fft_": "multiply by a buffer that holds the transform's matrix",
     "handlers returned NotImplemented": "write it with the real and imaginary parts",
     "shape": "check the shapes of the batch against the model",
     "must have same reduction dim": "check the shapes of the batch against the model",

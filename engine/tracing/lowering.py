@@ -29,6 +29,7 @@ from engine.tracing import (
 from engine.tracing.builder import Builder, Value
 from engine.tracing.capture import Captured
 from engine.tracing.errors import TraceError, place
+from engine.tracing.resampling import wide_product
 from engine.tracing.rules_elementwise import Rule
 from engine.tracing.widths import widths
 from kernels.types import TensorType
@@ -51,6 +52,7 @@ FAMILIES = (
 )
 STRIDED = (torch.ops.aten.as_strided.default, torch.ops.aten.as_strided_scatter.default)
 BITS = torch.ops.isobit.bits.default
+WIDE_PRODUCT = torch.ops.isobit.wide_product.default
 RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}
 DTYPES = {
     torch.float32: "float32",
@@ -74,7 +76,7 @@ class Lowering:
         self.widths = widths(self.graph.graph, width)
         for node in self.graph.graph.nodes:
             _require_static(node)
-            if node.op == "call_function" and node.target not in (*RULES, BITS, operator.getitem):
+            if node.op == "call_function" and node.target not in (*RULES, BITS, WIDE_PRODUCT, operator.getitem):
                 raise _unknown(node)
 
     def build(self, b: Builder, inputs: Iterable[Value], random: Sequence[Value]) -> list[Value]:
@@ -96,6 +98,8 @@ class Lowering:
                 made[node] = made[node.args[0]][node.args[1]]
             elif node.target is BITS:
                 made[node] = _bits(b, random, *node.args[1:])
+            elif node.target is WIDE_PRODUCT:
+                made[node] = wide_product(b, *(made[operand] for operand in node.args))
             else:
                 made[node] = self._apply(b, node, made)
         raise AssertionError("an fx graph ends in its output")
@@ -164,7 +168,6 @@ def _require_static(node: Node) -> None:
 # What to write instead, by the beginning of an operator's name
 INSTEAD = {
     "view_as_real": "keep real and imaginary parts in real tensors",
-    "_fft": "multiply by a buffer that holds the transform's matrix",
     "linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",
     "_linalg_": "move the decomposition into `data` or a buffer, which are computed before the run",
     "_embedding_bag": "give bags of equal size: ids [B, N] and no offsets",

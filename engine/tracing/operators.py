@@ -6,6 +6,7 @@ import torch
 from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.decompositions import DECOMPOSED
+from engine.tracing.fourier import RULES as TRANSFORMS
 from engine.tracing.lowering import FAMILIES
 from engine.tracing.optimizer_options import RULES as OPTIMIZERS
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
@@ -52,6 +53,7 @@ def text() -> str:
     parts.append(_section("Written as others by torch itself", DECOMPOSED))
     parts.append(_section("Written as others here", OWN))
     parts.append(_section("Arc, gamma and error functions", SPECIAL))
+    parts.append(_section("Fourier transforms", TRANSFORMS))
     parts.append(_section("Functions of torch rewritten before their gradient is taken", _functions()))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))
@@ -59,7 +61,7 @@ def text() -> str:
 
 
 def _functions() -> list[str]:
-    homes = {torch: "torch", torch.Tensor: "torch.Tensor", ComplexTensor: "torch.Tensor"}
+    homes = {torch: "torch", torch._VF: "torch", torch.Tensor: "torch.Tensor", ComplexTensor: "torch.Tensor"}
     return [f"{homes.get(owner, 'torch.nn.functional')}.{name}" for owner, name, _ in REWRITTEN]
 
 

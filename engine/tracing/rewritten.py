@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.ctc import MEAN, SUM, ctc_loss
+from engine.tracing.fourier import istft, stft
 from engine.tracing.grid_sample import grid_sampler
 
 Torch = Callable[..., Any]
@@ -201,6 +202,8 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (Tensor, "masked_scatter", _masked_scatter),
     (Tensor, "masked_scatter_", _masked_scatter_),
     (torch, "ctc_loss", ctc_loss),
+    (torch._VF, "stft", stft),
+    (torch, "istft", istft),
     (torch, "polar", _polar),
     (torch, "real", lambda torchs, x: _real(x)),
     (torch, "imag", lambda torchs, x: _imag(x)),

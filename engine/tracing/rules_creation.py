@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.tracing.builder import Builder, Scalar, Value
@@ -36,8 +37,22 @@ def _arange(b: Builder, out: TensorType, *limits: Scalar, **_: Any) -> Value:
 
 
 def _linspace(b: Builder, out: TensorType, start: Scalar, stop: Scalar, steps: int, **_: Any) -> Value:
+    if out.dtype == "float32":
+        return b.constant(np.linspace(start, stop, steps).astype(np.float32))
     index = b.cast(b.iota(out.shape, 0), out.dtype)
     return index * ((stop - start) / max(steps - 1, 1)) + start
+
+
+def _frequencies(onesided: bool) -> Rule:
+    made = np.fft.rfftfreq if onesided else np.fft.fftfreq
+    return lambda b, out, n, spacing=1.0, **_: b.constant(made(n, spacing).astype(np.float32))
+
+
+def _window(op: Any) -> Rule:
+    def rule(b: Builder, out: TensorType, *args: Any, **_: Any) -> Value:
+        return b.constant(op(*args, dtype=torch.float64).numpy().astype(np.float32))
+
+    return rule
 
 
 def _eye(b: Builder, out: TensorType, n: int, m: int | None = None, **_: Any) -> Value:
@@ -45,7 +60,15 @@ def _eye(b: Builder, out: TensorType, n: int, m: int | None = None, **_: Any) ->
     return b.cast(b.binary("eq", b.iota((M, 1), 0), b.iota((1, N), 1)), out.dtype)
 
 
+WINDOWS = {
+    "hann_window": ("default", "periodic"),
+    "hamming_window": ("default", "periodic", "periodic_alpha", "periodic_alpha_beta"),
+    "blackman_window": ("default", "periodic"),
+    "bartlett_window": ("default", "periodic"),
+    "kaiser_window": ("default", "periodic", "beta"),
+}
 RULES: dict[Any, Rule] = {
+    **{op: _window(op) for name, kinds in WINDOWS.items() for op in (getattr(getattr(aten, name), k) for k in kinds)},
     aten.new_empty_strided.default: _filled(0),
     aten.zeros.default: _filled(0),
     aten.ones.default: _filled(1),
@@ -65,6 +88,8 @@ RULES: dict[Any, Rule] = {
     aten.arange.start: _arange,
     aten.arange.start_step: _arange,
     aten.linspace.default: _linspace,
+    aten.fft_fftfreq.default: _frequencies(onesided=False),
+    aten.fft_rfftfreq.default: _frequencies(onesided=True),
     aten.eye.default: _eye,
     aten.eye.m: _eye,
 }
