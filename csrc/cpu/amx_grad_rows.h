@@ -1,7 +1,7 @@
 // The image of a filters' gradient as the first operand of its product, and where the product's tiles go.
 #pragma once
 
-#include "amx_digits.h"
+#include "amx_grad_portions.h"
 #include "amx_multiply.h"
 
 namespace isobit::ISOBIT_ISA {
@@ -16,47 +16,79 @@ struct GradPanel {
 // [channels / 16][place]; or, where channels are too few to fill them, sixteen of all [channel][place], copied together
 // a chunk at a time.
 struct GradRows {
-    const DigitImage &image;
-    const std::vector<int64_t> &taps;  // where each place of the filter meets the image
-    int64_t steps, channels;           // of a group
+    const GradSource &source;
+    const GradPortions &portions;
     bool is_copied;
-    Scales scales;                    // of all channels; of all lines where they are copied
+    int64_t steps, group = 0;
+    Scales scales{};                  // of all channels; of all lines where they are copied
     std::vector<GradPanel> panels{};  // of any group
-    int64_t group = 0;
+    GradDigits digits{};
     int8_t *copy = nullptr;  // copied_bytes of it
 
-    int64_t places() const { return static_cast<int64_t>(taps.size()); }
-    int64_t lines() const { return channels * places(); }
+    int64_t places() const { return static_cast<int64_t>(portions.taps.size()); }
+    int64_t lines() const { return portions.z.D * places(); }
     // Panels of rows that share their channels: one for each place, unless they are copied.
     int64_t shared() const { return is_copied ? 1 : places(); }
 
-    void make_panels() {
+    GradRows(const GradSource &source_, const GradPortions &portions_, bool copied)
+        : source(source_), portions(portions_), is_copied(copied), steps(portions.count() * portions.steps) {
         for (int64_t first = 0; first < lines() / shared(); first += SIDE)
             for (int64_t place = 0; place < shared(); ++place) {
                 const int64_t line = first * shared() + place, left = lines() / shared() - first;
-                const int64_t source = line / places() * image.channel_size + taps[line % places()];
+                const int64_t at = line / places() * portions.image.channel_size + portions.taps[line % places()];
                 panels.push_back(
-                    {line, first, source, static_cast<int>(place), static_cast<int>(std::min<int64_t>(SIDE, left))});
+                    {line, first, at, static_cast<int>(place), static_cast<int>(std::min<int64_t>(SIDE, left))});
             }
     }
     int used(int64_t panel) const { return panels[panel].used; }
     int64_t first(int64_t panel) const { return group * (lines() / shared()) + panels[panel].first; }
 
-    static int64_t copied_stride(int64_t chunk) { return DigitImage::padded(chunk * STEP); }
-    static int64_t copied_bytes(int64_t chunk, int digits) { return digits * SIDE * copied_stride(chunk); }
+    int64_t chunk_end(int64_t begin) const {
+        const int64_t portion = begin / portions.steps * portions.steps;
+        return std::min({begin + chunk(), portion + portions.steps, steps});
+    }
+    void open(int64_t begin) const {
+        if (!digits.is_own || begin % portions.steps || begin >= steps) return;
+        const GradPortion portion(portions, begin / portions.steps);
+        for (int64_t c = digits.channel; c < digits.channel_end; ++c)
+            source.fill_image(portion, digits.image, c, source.scale(source.x_maxima, c),
+                              digits.image.data + (c - digits.channel) * digits.image.channel_size);
+        for (int64_t panel = digits.panel; panel < digits.panel_end; ++panel) {
+            const int64_t first = group * portions.z.E + panel * SIDE;
+            source.fill_panel(
+                portion, first, used_filters(panel), [&](int i) { return source.scale(source.g_maxima, first + i); },
+                portions.steps, digits.packed + (panel - digits.panel) * portions.panel_bytes());
+        }
+    }
+    int used_filters(int64_t panel) const {
+        return static_cast<int>(std::min<int64_t>(SIDE, portions.z.E - panel * SIDE));
+    }
+    TileColumns columns(int64_t panel, int64_t begin) const {
+        const int64_t bytes = portions.panel_bytes();
+        return {digits.packed + (panel - digits.panel) * bytes +
+                    begin % portions.steps * portions.image.digits * BLOCK_BYTES,
+                bytes};
+    }
+
+    int64_t chunk() const { return chunk_steps(portions.steps, portions.image.digits == 3); }
+    int64_t copied_stride() const { return DigitImage::padded(chunk() * STEP); }
+    int64_t copied_bytes() const { return portions.image.digits * SIDE * copied_stride(); }
 
     TileRows rows(int64_t panel, int64_t begin, int64_t end) const {
-        const int8_t *const from = image.data + group * channels * image.channel_size + begin * STEP;
+        const int64_t channel = group * portions.z.D - digits.channel;
+        const int8_t *const from =
+            digits.image.data + channel * digits.image.channel_size + begin % portions.steps * STEP;
         if (is_copied) return copied_rows(from, panels[panel], end - begin);
-        return {from + panels[panel].source, image.channel_size, image.digit_size, STEP};
+        return {from + panels[panel].source, digits.image.channel_size, digits.image.digit_size, STEP};
     }
 
   private:
     TileRows copied_rows(const int8_t *from, const GradPanel &panel, int64_t count) const {
-        const int64_t stride = copied_stride(count);
+        const DigitImage &image = digits.image;
+        const int64_t stride = copied_stride();
         for (int i = 0; i < panel.used; ++i) {
             const int64_t line = panel.line + i;
-            const int8_t *const at = from + line / places() * image.channel_size + taps[line % places()];
+            const int8_t *const at = from + line / places() * image.channel_size + portions.taps[line % places()];
             for (int digit = 0; digit < image.digits; ++digit)
                 for (int64_t k = 0; k < count * STEP; k += STEP)
                     _mm512_store_si512(copy + (digit * SIDE + i) * stride + k,

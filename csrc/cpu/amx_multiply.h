@@ -5,13 +5,6 @@
 
 namespace isobit::ISOBIT_ISA {
 
-// Steps of a chunk: what a tile reads of one panel of each operand stays in L1 and L2.
-static inline int64_t chunk_steps(int64_t steps, bool wide) {
-    const int64_t longest = wide ? 16 : 32;
-    const int64_t chunks = std::max<int64_t>((steps + longest - 1) / longest, 1);
-    return std::max<int64_t>((steps + chunks - 1) / chunks, 1);
-}
-
 // Panels [row, row_end) by [column, column_end).
 struct TileBlock {
     int64_t row, row_end, column, column_end;
@@ -90,8 +83,9 @@ struct Waiting {
     }
 };
 
-// a has steps and scales, and gives of its panel i: rows(i, begin, end), the TileRows for the steps [begin, end);
-// first(i), where its scales are; used(i), how many rows it has. columns(panel, count, begin, end) gives the
+// a has steps and scales, cuts the steps into chunks, begin to chunk_end(begin), and hears of each by open(begin)
+// before its operands are asked for. Of its panel i it gives rows(i, begin, end), the TileRows for the steps [begin,
+// end); first(i), where its scales are; used(i), how many rows it has. columns(panel, count, begin, end) gives the
 // TileColumns, scales(panel) the TileScales; writer(i, panel) what takes a tile: writer(row, values) the sixteen values
 // of one row, fetch() its memory ahead.
 template <bool WIDE, class Rows, class Columns, class GetScales, class GetWriter>
@@ -99,20 +93,21 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
                            const GetScales &scales, const GetWriter &writer) {
     static thread_local Scratch scratch;
     constexpr int PANELS = WIDE ? 1 : 2;
-    const int64_t steps = a.steps, chunk = chunk_steps(steps, WIDE);
-    const int64_t stretch = (WIDE ? LONGEST_WIDE : LONGEST_NARROW) / STEP / chunk * chunk;  // one int32 sum
+    const int64_t steps = a.steps, stretch = (WIDE ? LONGEST_WIDE : LONGEST_NARROW) / STEP;  // one int32 sum
     const int64_t tall = block.row_end - block.row, wide = (block.column_end - block.column + PANELS - 1) / PANELS;
-    const bool is_whole = steps <= chunk, has_totals = steps > stretch;
+    const bool is_whole = a.chunk_end(0) >= steps, has_totals = steps > stretch;
     const bool is_short = !WIDE && steps * STEP <= LONGEST_SHORT;
     int32_t *const memory =
         scratch.get<int32_t>(is_whole ? 2 * UNIT : tall * wide * (UNIT + (has_totals ? 2 * PANELS * TILE : 0)));
     int64_t *const totals = has_totals ? reinterpret_cast<int64_t *>(memory + tall * wide * UNIT) : nullptr;
     Waiting<WIDE, decltype(writer(0, 0))> waiting;
-    int64_t begin = 0, at = 0;
+    int64_t begin = 0, stretch_begin = 0, at = 0;
     do {  // once where K is 0
-        const int64_t end = std::min(begin + chunk, steps);
-        const bool begins = begin % stretch == 0, ends = end == steps || end % stretch == 0;
-        const bool is_first = begin < stretch, is_last = end == steps;
+        a.open(begin);
+        const int64_t end = a.chunk_end(begin);
+        const bool begins = begin == stretch_begin;
+        const bool ends = end == steps || a.chunk_end(end) - stretch_begin > stretch;
+        const bool is_first = stretch_begin == 0, is_last = end == steps;
         const auto multiply = [&](int64_t i, const TileRows &rows, int64_t j, int panels, const TileColumns &b) {
             const int64_t unit = (j - block.column) / PANELS * tall + i - block.row;
             int32_t *const sums = memory + (is_whole ? at++ % 2 : unit) * UNIT;
@@ -150,6 +145,7 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
         }
         waiting.finish(is_short, is_first, is_last);
         begin = end;
+        if (ends) stretch_begin = end;
     } while (begin < steps);
     scratch.release();
 }

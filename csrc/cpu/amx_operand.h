@@ -6,6 +6,13 @@
 
 namespace isobit::ISOBIT_ISA {
 
+// Steps of a chunk: what a tile reads of one panel of each operand stays in L1 and L2.
+static inline int64_t chunk_steps(int64_t steps, bool wide) {
+    const int64_t longest = wide ? 16 : 32;
+    const int64_t chunks = std::max<int64_t>((steps + longest - 1) / longest, 1);
+    return std::max<int64_t>((steps + chunks - 1) / chunks, 1);
+}
+
 // Panels [panel][step][digit][1 KB]. Of the first operand (rows) a block is [line][64 integers]; of the second
 // [16 groups of 4 integers][line][4 integers]: what the tile instruction multiplies. Filled up with zeros.
 struct TiledOperand {
@@ -43,6 +50,8 @@ struct TiledOperand {
     const int8_t *at(int64_t index, int64_t step) const { return panel(index) + step * digits * BLOCK_BYTES; }
 
     // As the first operand of multiply_tiles.
+    void open(int64_t) const {}
+    int64_t chunk_end(int64_t begin) const { return std::min(begin + chunk_steps(steps, digits == 3), steps); }
     TileRows rows(int64_t index, int64_t begin, int64_t) const {
         return {at(index, begin), STEP, BLOCK_BYTES, digits * BLOCK_BYTES};
     }

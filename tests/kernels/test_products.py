@@ -57,8 +57,16 @@ WINDOWS = (
     (1, 67, 15, 19, 20, (1, 1), (1, 1), (0, 0), (1, 1), 1),
     (2, 20, 8, 9, 36, (1, 1), (1, 1), (0, 0), (1, 1), 2),
     (1, 9, 8, 8, 230, (1, 1), (1, 1), (0, 0), (1, 1), 1),
-    # Sums of the filters' gradient in several stretches of int32.
+    # Padding wider than the filter.
+    (2, 17, 3, 4, 20, (2, 1), (1, 1), (9, 7), (1, 1), 1),
+)
+# The filters' gradient over several stretches of int32, and where the gradient is larger than the image and multiplied
+# portion by portion: some samples each, rows of a sample, two groups.
+PORTIONS = (
     (2, 3, 150, 150, 5, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (24, 2, 20, 20, 90, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (1, 3, 100, 100, 250, (7, 7), (2, 2), (3, 3), (1, 1), 1),
+    (3, 20, 56, 50, 140, (1, 1), (1, 1), (0, 0), (1, 1), 2),
 )
 
 
@@ -227,9 +235,28 @@ def check_conv() -> None:
                         same(got, want, name, (n, c, h, w, o, size), window, kind, width)
 
 
+def check_portions() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(5)
+    for n, c, h, w, o, size, stride, padding, dilation, groups in PORTIONS:
+        window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        places = [(h, w)[i] + 2 * padding[i] - dilation[i] * (size[i] - 1) - 1 for i in (0, 1)]
+        x, g = (
+            data(rng, (n, c, h, w), "spread"),
+            data(rng, (n, o, *(places[i] // stride[i] + 1 for i in (0, 1))), "spread"),
+        )
+        for width in (0, 1):
+            want = spec.run("conv_grad_weight", [g, x], {"size": size, **window, "width": WIDTHS[width]})
+            values = [2, *size, 2, *stride, 2, *padding, 2, *dilation, groups, width]
+            for threads in (1, 3):
+                got = _native.run("conv_grad_weight", [g, x], values, 0, want.shape, threads)
+                same(got, want, (n, c, h, w, o, size), window, width, threads)
+
+
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
 @pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx"] if X86 else ["neon"])
-@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "conv"])
+@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "conv", "portions"])
 def test_products_equal_the_law(what: str, isa: str) -> None:
     from kernels import _native
 
