@@ -1,7 +1,8 @@
 """Builds the native operators: kernels/_native (pybind11) and kernels/libisobit.so (the C ABI).
 
 Build variables: CXX, ISOBIT_JOBS (compilers at once, default 2), ISOBIT_CUDA (0, 1, auto: build csrc/cuda where nvcc
-is found), ISOBIT_SANITIZE (address, with undefined behaviour, or thread: only a build/sanitize-NAME/libisobit.so).
+is found), ISOBIT_SANITIZE (address, with undefined behaviour, or thread: only a build/sanitize-NAME/libisobit.so),
+ISOBIT_MACHINE (x86_64, aarch64, ...: only a build/MACHINE/libisobit.so, with a CXX that compiles for it).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-X86 = platform.machine().lower() in ("x86_64", "amd64")
+MACHINE = os.environ.get("ISOBIT_MACHINE") or platform.machine()
+X86 = MACHINE.lower() in ("x86_64", "amd64")
 
 # Each flag that bears on the bits stands here once.
 FLAGS = (
@@ -217,6 +219,14 @@ def build_sanitized(name: str) -> None:
     link([unit.object for unit in units], folder / "libisobit.so", flags)
 
 
+def build_for_another_machine() -> None:
+    """build/MACHINE/libisobit.so: the C ABI for a processor that is not this one."""
+    folder = ROOT / "build" / MACHINE
+    units = cpu_units(folder)
+    compile_all(units)
+    link([unit.object for unit in units], folder / "libisobit.so")
+
+
 class BuildNative(build_ext):
     """Compiles what changed and links both libraries, into build_lib or (--inplace) into the tree."""
 
@@ -229,6 +239,9 @@ class BuildNative(build_ext):
     def build_all(self) -> None:
         if wanted := os.environ.get("ISOBIT_SANITIZE"):
             build_sanitized(wanted)
+            return
+        if MACHINE != platform.machine():
+            build_for_another_machine()
             return
         for target in self.targets().values():
             if target.name.startswith("_cuda") and target.exists():
