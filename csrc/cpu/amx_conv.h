@@ -60,7 +60,9 @@ struct PlanWriter {
     float *to;
     int64_t stride;
 
-    void fetch() const {}
+    void fetch() const {
+        for (int row = 0; row < SIDE; ++row) __builtin_prefetch(to + row * stride + plan->destination[0], 1);
+    }
     inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
         float *const at = to + row * stride;
         if (plan->is_row)
@@ -81,7 +83,7 @@ static void multiply_places(const ConvProduct &product, const ConvUnit &unit, co
     const int64_t panel_size = chunk_steps(product.rows->steps, WIDE) * DIGITS * TILE;
     int32_t *packed = scratch.get<int32_t>(2 * panel_size + SIDE);
     multiply_tiles<WIDE>(
-        *product.rows, {unit.row, unit.row_end, unit.column, unit.column_end},
+        *product.rows, {unit.row, unit.row_end, unit.column, unit.column_end, false, true},
         product.rows->scales.is_moderate && product.scales->is_moderate,
         [&](int64_t panel, int count, int64_t begin, int64_t end) {
             for (int i = 0; i < count; ++i)
@@ -152,7 +154,7 @@ static void multiply_few_columns(const ConvProduct &product, int64_t lines, int6
             panel_lines.lines = used, panel_lines.first = 0;
             prepare_tiles(panel_lines, range, rows, 1, maxima ? maxima + first : nullptr);
             multiply_tiles<WIDE>(
-                rows, {0, 1, 0, panels}, rows.scales.is_moderate && product.scales->is_moderate,
+                rows, {0, 1, 0, panels, false, true}, rows.scales.is_moderate && product.scales->is_moderate,
                 [&](int64_t index, int, int64_t begin, int64_t) {
                     return TileColumns{reinterpret_cast<const int8_t *>(columns.at(index) + begin * rows.digits * TILE),
                                        (columns.panel_size + SIDE) * 4};

@@ -56,7 +56,7 @@ static void multiply_pixels(const Pointwise &problem, int64_t entry, int64_t fir
     float *const out = problem.out + entry * filters.lines * problem.size + first;
     for (int64_t row = 0; row < filters.panels; row += BLOCK_LINES / SIDE)
         multiply_tiles<WIDE>(
-            filters, {row, std::min(row + BLOCK_LINES / SIDE, filters.panels), 0, panels},
+            filters, {row, std::min(row + BLOCK_LINES / SIDE, filters.panels), 0, panels, true, true},
             filters.scales.is_moderate && problem.scales.is_moderate,
             [&](int64_t panel, int, int64_t begin, int64_t) {
                 return TileColumns{packed + panel * filters.panel_bytes() + begin * filters.digits * BLOCK_BYTES,
