@@ -3,7 +3,8 @@
 q = d0 + 256 d1 (+ 65536 d2) with digits in [-128, 127]; the exact sum is the sum over pairs of digits of their int8
 product, shifted by 8 bits for each place. Pairs of equal weight share an int32 accumulator. No accumulator can
 overflow, since a program adds at most MAX_TERMS terms; beyond that, and where more programs are wanted, the terms
-are split among programs that add their int64 sums. Integers commute, so neither tiles nor splits can change a bit.
+are split among programs that add their int64 sums. Integers commute, so neither tiles nor splits can change a bit, nor
+residues in place of digits (residues.py).
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -17,32 +18,12 @@ import triton
 import triton.language as tl
 
 from kernels.spec.matmul import qmax
+from kernels.triton import residues
 from kernels.triton.launch import INTERPRETED, OPTIONS
-from kernels.triton.scale import ALIGNMENT, INFINITY, canonical_nan, digits, maxima, product_scale, store
+from kernels.triton.scale import ALIGNMENT, digits, maxima
 from kernels.triton.tensor_cores import multiply_add
+from kernels.triton.tiles import place, write
 from kernels.triton.tilings import DIGITS, MAX_TERMS, Tiling, tilings_of
-
-
-@triton.jit
-def place(tiles_m, tiles_n, GROUP: tl.constexpr):
-    """This program's batch entry and tile; GROUP tiles along M run side by side, so that they share b in the cache."""
-    tile = tl.program_id(0) % (tiles_m * tiles_n)
-    group = tile // (GROUP * tiles_n)
-    width = min(tiles_m - group * GROUP, GROUP)
-    inside = tile % (GROUP * tiles_n)
-    return (tl.program_id(0) // (tiles_m * tiles_n)).to(tl.int64), group * GROUP + inside % width, inside // width
-
-
-@triton.jit
-def write(out, total, maxima_a, maxima_b, batch, row, column, M, N, QMAX: tl.constexpr, BITS: tl.constexpr):
-    """Rounds exact sums once, and writes them; the law's NaN where a row or a column is not finite."""
-    highest_a = tl.load(maxima_a + batch * M + row, row < M, 0)
-    highest_b = tl.load(maxima_b + batch * N + column, column < N, 0)
-    s = product_scale(highest_a, QMAX, BITS)[:, None] + product_scale(highest_b, QMAX, BITS)[None, :]
-    finite = (highest_a < INFINITY)[:, None] & (highest_b < INFINITY)[None, :]
-    value = tl.where(finite, store(total, s), canonical_nan(s))
-    target = out + batch * M * N + row.to(tl.int64)[:, None] * N + column[None, :]
-    tl.store(target, value, (row < M)[:, None] & (column < N)[None, :])
 
 
 @triton.jit(do_not_specialize=["M"])
@@ -181,6 +162,8 @@ def product(
     B, _, M, P = a.shape
     N = b.shape[2]
     out = torch.empty((B, M, N), dtype=torch.float32, device=a.device) if out is None else out
+    if tiling.residues:
+        return residues.product(operands, highest_a, highest_b, limit, tiling, out)
     terms = span(P, width, tiling)
     programs = triton.cdiv(P, terms)
     sums = torch.zeros((B, M, N), dtype=torch.int64, device=a.device) if programs > 1 else out
@@ -211,6 +194,7 @@ _fastest: dict[tuple[object, ...], Tiling] = {}
 
 INTERPRETER_TILING, SMALL_TILING = Tiling(32, 32, 128), Tiling(64, 64, 64)
 SMALL = 2**26  # multiply-adds below which measuring costs more than it finds
+LARGE = 2**38  # and below which residues cannot be faster (docs/gpu.md)
 # More shared memory than this device has, or more registers than its assembler finds.
 TOO_LARGE = (triton.runtime.errors.OutOfResources, triton.runtime.errors.PTXASError)
 
@@ -226,12 +210,16 @@ def fastest(
     if INTERPRETED:
         return INTERPRETER_TILING
     a, b = operands
-    if a.shape[0] * a.shape[2] * b.shape[2] * a.shape[3] < SMALL:
+    work = a.shape[0] * a.shape[2] * b.shape[2] * a.shape[3]
+    if work < SMALL:
         return SMALL_TILING
+    takes_residues = work >= LARGE and a.shape[3] <= residues.max_terms(limit)
     key = (width, limit, a.device, *a.shape, b.shape[2])
     if key not in _fastest:
         seconds = {}
         for tiling in tilings_of(width):
+            if tiling.residues and not takes_residues:
+                continue
             try:
                 seconds[tiling] = milliseconds(partial(product, width, operands, highest_a, highest_b, limit, tiling))
             except TOO_LARGE:

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 
 from kernels.attention import Attention
+from kernels.spec.matmul import qmax
 from kernels.spec.operator import Attributes
 from kernels.triton import streams
 from kernels.triton.attention_text import padded, power_of_two
 from kernels.triton.elementwise import DTYPE
 from kernels.triton.faults import deferred
 from kernels.triton.launch import INTERPRETED, device
+from kernels.triton.residues import max_terms
 from kernels.triton.scale import ALIGNMENT
-from kernels.triton.tilings import DIGITS
+from kernels.triton.tilings import DIGITS, RESIDUES
 from kernels.types import TensorType
 
 ALLOCATION = 512  # what torch rounds an allocation up to
@@ -116,9 +118,11 @@ FREE = frozenset({"reshape", "permute", "broadcast", "slice", "concat", "pad", "
 
 
 def product_bytes(M: int, N: int, K: int, width: str) -> int:
-    """Digits of both operands, and integer sums where the terms are split."""
+    """Digits of both operands, and residues where they may be taken; integer sums where the terms are split, or eight
+    residues of each sum."""
     padded = -(-K // ALIGNMENT) * ALIGNMENT
-    return DIGITS[width] * (M + N) * padded + 8 * M * N + 4 * (M + N) + 4 * ALLOCATION
+    planes = len(RESIDUES) if width == "wide" and padded <= max_terms(qmax(width, K)) else 0
+    return (DIGITS[width] + planes) * (M + N) * padded + 8 * M * N + 4 * (M + N) + 6 * ALLOCATION
 
 
 def conv_bytes(M: int, N: int, K: int, width: str) -> int:

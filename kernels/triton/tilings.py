@@ -11,6 +11,7 @@ from kernels.triton.launch import DIGIT, INTERPRETED
 DIGITS = {"narrow": 2, "wide": 3}
 # Per term, an accumulator grows by 2^14 in narrow (|d1| <= 64 makes the middle two 2 * 2^13) and by 3 * 2^14 in wide.
 MAX_TERMS = {"narrow": (2**31 - 1) // 2**14, "wide": (2**31 - 1) // (3 * 2**14)}
+RESIDUES = (256, 255, 253, 251, 247, 241, 239, 233)  # what `wide` is taken modulo instead (residues.py)
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Tiling:
     """How a product is cut: an M x N tile a program, K terms a step, `splits` programs along the terms.
 
     digit: what tensor cores multiply: int8; or bfloat16 or float16, which hold every digit, added in float32
+    residues: eight products of residues instead of the nine of three digits, each with its own programs; splits is 1
     """
 
     M: int
@@ -28,6 +30,7 @@ class Tiling:
     num_stages: int = 3
     GROUP: int = 8
     digit: str = DIGIT
+    residues: bool = False
 
 
 TILINGS = {
@@ -48,6 +51,8 @@ TILINGS = {
         Tiling(64, 64, 128, num_warps=4),
         Tiling(128, 32, 128, num_warps=4),
         Tiling(64, 64, 64, splits=4),
+        Tiling(128, 256, 128, num_warps=8, residues=True),
+        Tiling(128, 128, 128, num_warps=8, residues=True),
     ),
 }
 

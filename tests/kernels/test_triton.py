@@ -53,6 +53,7 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
         "triton_graphs.py",
         "triton_groups.py",
         "triton_pairs.py",
+        "triton_residues.py",
         "triton_scale.py",
         "triton_state.py",
     ],

@@ -11,7 +11,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kernels.spec.matmul import NARROW_QMAX, WIDE_QMAX
-from kernels.triton import coefficients, elementwise, matmul, random, reduction, scale
+from kernels.triton import coefficients, elementwise, matmul, random, reduction, residues, scale
 from kernels.triton.launch import OPTIONS
 from kernels.triton.tilings import DIGITS, TILINGS, Tiling
 
@@ -131,6 +131,22 @@ def test_the_product_of_float_digits_adds_in_float32(width: str, architecture: i
     assert not re.search(r"mma\S*s32", text)
     assert_exact(text.replace("fma.rn.f32", "") if architecture < 80 else text)
     assert_no_float64(text)
+
+
+@pytest.mark.parametrize("architecture", INTEGER_PRODUCT)
+def test_residues_are_multiplied_on_integer_tensor_cores(architecture: int) -> None:
+    tiling = next(tiling for tiling in TILINGS["wide"] if tiling.residues)
+    tile = {"TILE_M": tiling.M, "TILE_N": 128, "TILE_K": tiling.K, "GROUP": tiling.GROUP, "DIGIT": "int8"}
+    text = ptx(residues.residue_product_kernel, tile, architecture, "*i8", num_warps=tiling.num_warps)
+    assert re.search(INTEGER_PRODUCT[architecture], text)
+    assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b", text)
+    scale = {"QMAX": WIDE_QMAX, "BITS": WIDE_QMAX.bit_length(), "TILE_M": 32, "TILE_N": 64}
+    combine = ptx(residues.combine_kernel, scale, architecture, "*fp32", y="*i8")
+    taken = ptx(residues.residues_kernel, {"IS_B": True, "E": 1024}, architecture, "*i8", digits="*i8")
+    assert "cvt.rn.f32.s64" in combine
+    for kernel in (text, combine, taken):
+        assert_exact(kernel)
+        assert_no_float64(kernel)
 
 
 @pytest.mark.parametrize("architecture", INTEGER_PRODUCT)

@@ -49,7 +49,8 @@ def test_no_tiling_changes_a_bit(width: str) -> None:
     a, b = operands()
     wanted = spec.run("matmul", [a, b], {"width": width})
     tilings = (*TILINGS[width], Tiling(16, 16, 64, splits=3), Tiling(32, 64, 32, splits=2, GROUP=1))
-    floats = tuple(replace(tilings[i], digit=digit) for i, digit in ((0, "bfloat16"), (-1, "bfloat16"), (1, "float16")))
+    digits = ((0, "bfloat16"), (-1, "bfloat16"), (1, "float16"), (-3, "float16"))
+    floats = tuple(replace(tilings[i], digit=digit) for i, digit in digits)
     for tiling in (*tilings, *floats):
         with np.errstate(all="ignore"):
             got = matmul(torch.from_numpy(a), torch.from_numpy(b), width, tiling)
