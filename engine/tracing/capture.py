@@ -24,6 +24,7 @@ from engine.tracing.complex_pairs import remove_complex_views
 from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
+from engine.tracing.known_values import KnownValues
 from engine.tracing.plain_layers import plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.rewritten import rewritten
@@ -76,7 +77,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
         leaves = {n: next(values).detach().clone().requires_grad_(p.requires_grad) for n, p in parameters.items()}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
-        with plain_step(model, {**leaves, **states}, next(values)) as random, UsersLines() as lines:
+        with plain_step(model, {**leaves, **states}, next(values)) as random, UsersLines() as lines, KnownValues():
             metrics = _metrics(loss(model, fields))
             random.loss_is_done()
             lines.follow(metrics["loss"])

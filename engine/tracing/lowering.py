@@ -173,7 +173,6 @@ INSTEAD = {
     "_embedding_bag": "give bags of equal size: ids [B, N] and no offsets",
     "embedding_renorm": "leave max_norm out and scale the rows in the loss",
     "grid_sampler": "sample images of two axes, bilinear or nearest",
-    "searchsorted": "use torch.bucketize",
 }
 
 

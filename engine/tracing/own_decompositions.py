@@ -103,6 +103,49 @@ def _put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> 
     return x.flatten().index_put((index.flatten(),), source.flatten(), accumulate).view(x.shape)
 
 
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of the source in their order, where the mask says so."""
+    input, mask = torch.broadcast_tensors(input, mask)
+    place = (mask.flatten().long().cumsum(0) - 1).clamp_min(0).view(mask.shape)
+    return torch.where(mask, source.flatten()[place], input)
+
+
+def _searchsorted(
+    edges: Tensor,
+    x: Tensor,
+    *,
+    right: bool = False,
+    side: str | None = None,
+    out_int32: bool = False,
+    sorter: Any = None,
+) -> Tensor:
+    """How many edges [..., N] lie below each x [..., M], or at it where it belongs to the right."""
+    edges = edges if sorter is None else edges.gather(-1, sorter)
+    edges = edges.unsqueeze(-2) if edges.dim() > 1 else edges
+    below = edges <= x.unsqueeze(-1) if right or side == "right" else edges < x.unsqueeze(-1)
+    return below.sum(-1, dtype=torch.int32 if out_int32 else torch.int64)
+
+
+def _fake_quantized(x: Tensor, scale: Any, zero: Any, least: int, most: int) -> tuple[Tensor, Tensor]:
+    """x on a grid of integers, and where it was within it."""
+    steps = (x * (1.0 / scale)).round() + zero
+    return (steps.clamp(least, most) - zero) * scale, (steps >= least) & (steps <= most)
+
+
+def _fake_quantized_by_tensors(
+    x: Tensor, scale: Tensor, zero: Tensor, enabled: Tensor, least: int, most: int
+) -> tuple[Tensor, Tensor]:
+    value, mask = _fake_quantized(x, scale, zero, least, most)
+    return torch.where(enabled >= 1, value, x), mask | (enabled < 1)
+
+
+def _fake_quantized_by_channels(
+    x: Tensor, scale: Tensor, zero: Tensor, axis: int, least: int, most: int
+) -> tuple[Tensor, Tensor]:
+    shape = [-1 if a == axis else 1 for a in range(x.dim())]
+    return _fake_quantized(x, scale.view(shape), zero.view(shape), least, most)
+
+
 def _ldexp(x: Tensor, power: Tensor) -> Tensor:
     return x * torch.exp2(power.float())
 
@@ -162,6 +205,11 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.cummin.default: _running(torch.le),
     aten.logcumsumexp.default: _log_of_running_sums,
     aten.histc.default: _histc,
+    aten.fake_quantize_per_tensor_affine_cachemask.default: _fake_quantized,
+    aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default: _fake_quantized_by_tensors,
+    aten.fake_quantize_per_channel_affine_cachemask.default: _fake_quantized_by_channels,
+    aten.masked_scatter.default: masked_scatter,
+    aten.searchsorted.Tensor: _searchsorted,
     aten.ldexp.Tensor: _ldexp,
     aten.renorm.default: _renorm,
     aten.round.decimals: _round,

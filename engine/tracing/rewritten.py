@@ -19,6 +19,7 @@ from torch._subclasses.complex_tensor import ComplexTensor
 from engine.tracing.ctc import MEAN, SUM, ctc_loss
 from engine.tracing.fourier import istft, stft
 from engine.tracing.grid_sample import grid_sampler
+from engine.tracing.own_decompositions import masked_scatter
 
 Torch = Callable[..., Any]
 
@@ -154,15 +155,8 @@ def _batch_norm(torchs: Torch, layer: nn.modules.batchnorm._BatchNorm, input: Te
     return result
 
 
-def _masked_scatter(torchs: Torch, input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """The elements of the source in their order, where the mask says so."""
-    input, mask = torch.broadcast_tensors(input, mask)
-    place = (mask.flatten().long().cumsum(0) - 1).clamp_min(0).view(mask.shape)
-    return torch.where(mask, source.flatten()[place], input)
-
-
 def _masked_scatter_(torchs: Torch, input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    return input.copy_(_masked_scatter(torchs, input, mask, source))
+    return input.copy_(masked_scatter(input, mask, source))
 
 
 def _bincount(torchs: Torch, input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -198,8 +192,8 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (torch._C._nn, "multi_margin_loss", _multi_margin_loss),
     (torch, "bincount", _bincount),
     (Tensor, "bincount", _bincount),
-    (torch, "masked_scatter", _masked_scatter),
-    (Tensor, "masked_scatter", _masked_scatter),
+    (torch, "masked_scatter", lambda torchs, *args: masked_scatter(*args)),
+    (Tensor, "masked_scatter", lambda torchs, *args: masked_scatter(*args)),
     (Tensor, "masked_scatter_", _masked_scatter_),
     (torch, "ctc_loss", ctc_loss),
     (torch._VF, "stft", stft),

@@ -52,6 +52,18 @@ OTHERS: dict[str, Function] = {
     "renormed": lambda x: x * x.detach().renorm(2, 0, 1.0),
     "a diagonal, written": lambda x: x.diagonal_scatter(x[:, 0] * 2),
     "of pairs of rows": lambda x: F.pdist(x) * F.pdist(x, 1.0),
+    "searched": lambda x: (
+        x
+        + torch.searchsorted(tensor([-0.5, 0.0, 0.5]), x.detach())
+        + torch.searchsorted(x.detach().sort(1).values, x.detach().flip(0), right=True, out_int32=True)
+    ),
+    "on a grid": lambda x: (
+        torch.fake_quantize_per_tensor_affine(x, 0.1, 2, -8, 7)
+        + torch.fake_quantize_per_tensor_affine(x, tensor(0.1), tensor(0, dtype=torch.int32), -8, 7)
+        + torch.fake_quantize_per_channel_affine(
+            x, torch.linspace(0.1, 0.2, 6), torch.zeros(6, dtype=torch.int32), 1, -8, 7
+        )
+    ),
     "margins of classes": lambda x: (
         F.multi_margin_loss(x, classes(), 2, 0.5, positive(x.detach()[0]), reduction="none")
         + F.multi_margin_loss(x, classes())

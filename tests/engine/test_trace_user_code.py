@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -151,6 +153,61 @@ def test_transformer_layers_with_masks() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 def test_a_compiled_model_runs_as_written() -> None:
     require_equal(job_of(torch.compile(Encoder(), backend="eager"), loss, DATA))
+
+
+MASK, TIMES = torch.tensor([True, False, True, True]), torch.tensor([2, 0, 1, 1])
+
+
+def by_steps_of_time(x: Tensor) -> Tensor:
+    for t in torch.linspace(0, 1, 4):
+        x = x + t.item() * x.sin()
+    return x
+
+
+def by_a_view_that_is_written(x: Tensor) -> Tensor:
+    sizes = torch.zeros(4)
+    part = sizes[:2]
+    sizes[1] = 5
+    return x * 3 if part[1] > 4 else x
+
+
+KNOWN = {
+    "a mask": lambda x: F.pad(x[:, MASK] + x[:, torch.tensor([False, True, True, True])], (0, 1)),
+    "what is off the diagonal": lambda x: x * (x.T @ x)[~torch.eye(4, dtype=torch.bool)].square().sum(),
+    "a triangle": lambda x: x * torch.masked_select(x[:4, :4], torch.ones(4, 4).tril().bool()).sum(),
+    "what is not zero": lambda x: x + x[:, torch.nonzero(torch.tensor([1, 0, 1]))[:, 0]].sum(),
+    "repetitions": lambda x: x.repeat_interleave(TIMES, dim=1) + x.repeat_interleave(torch.tensor([0, 3, 1, 0]), dim=1),
+    "different numbers": lambda x: x + x[:, torch.unique(torch.tensor([3, 1, 3]))].sum(),
+    "a list": lambda x: torch.cat(x.split(torch.tensor([1, 3]).tolist(), 1)[::-1], 1),
+    "steps of time": by_steps_of_time,
+    "a branch over a view": by_a_view_that_is_written,
+}
+
+
+class Function(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.function = nn.Linear(4, 4), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer(x))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_values_that_depend_on_no_input_may_decide_shapes_and_branches(name: str) -> None:
+    require_equal(job_of(Function(KNOWN[name]), loss, DATA))
+
+
+def test_what_was_written_over_with_values_of_the_batch_is_no_longer_known() -> None:
+    def branches(x: Tensor) -> Tensor:
+        sizes = torch.zeros(4)
+        sizes[:2].add_(x.detach()[0, :2])
+        return x if sizes.sum() > 0 else -x
+
+    assert TIMES.tolist() == [2, 0, 1, 1] and MASK.tolist() == [True, False, True, True]
+    with pytest.raises(TraceError, match=r"test_trace_user_code.py:\d+: .*nothing may depend on values"):
+        trace(job_of(Function(branches), loss, DATA))
 
 
 class Rotary(nn.Module):

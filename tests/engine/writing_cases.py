@@ -73,6 +73,7 @@ WRITES: dict[str, Function] = {
         x.take(tensor([[3, -1], [0, 0]])).sum() * torch.put(x, tensor([1, 8]), x[0, :2] * 2)
         + torch.put(x, tensor([1, 1]), x[0, :2], accumulate=True)
     ),
+    "by a mask, as it is": lambda x: x + torch.ops.aten.masked_scatter(x, x > 0, x.flip(1)).detach(),
     "by a mask": lambda x: (
         x.masked_scatter(x.detach() > 0, x.flip(1) * 2) + torch.masked_scatter(x, tensor([True, False] * 3), x * 3)
     ),
