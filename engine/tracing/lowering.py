@@ -107,9 +107,9 @@ class Lowering:
     def _apply(self, b: Builder, node: Node, made: Mapping[Node, Any]) -> Any:
         b.width = self.widths.get(node, "narrow")
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: made[n])
+        if node.target in STRIDED:
+            kwargs = {**kwargs, "layout": rules_rearranging.layout_of(node)}
         try:
-            if node.target in STRIDED:
-                rules_rearranging.require_own_storage(node)
             return RULES[node.target](b, _types(node), *args, **kwargs)
         except TraceError as error:
             raise TraceError(f"{error} (at {place(node.stack_trace)})") from None

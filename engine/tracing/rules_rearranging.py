@@ -17,6 +17,7 @@ from engine.tracing.rules_layout import spread
 from kernels.types import TensorType
 
 aten = torch.ops.aten
+Array = np.ndarray
 
 
 def _diagonal(b: Builder, out: TensorType, x: Value, offset: int = 0, first: int = 0, second: int = 1) -> Value:
@@ -69,36 +70,48 @@ def _pixel_unshuffle(b: Builder, out: TensorType, x: Value, factor: int) -> Valu
     return b.reshape(b.permute(parted, (0, 1, 3, 5, 2, 4)), out.shape)
 
 
-def require_own_storage(node: Node) -> None:
-    """Refuses strides over a tensor that does not lie in row-major order from the start of its storage."""
+Layout = tuple[Sequence[int], Sequence[int], int]  # size, stride, offset of a tensor in its storage
+
+
+def layout_of(node: Node) -> Layout:
+    """How the first operand of a node lies in its storage."""
     base = node.args[0].meta["val"]  # type: ignore[union-attr]
-    if not base.is_contiguous() or base.storage_offset():
-        raise TraceError(f"trace: {node.target}: got a view of another tensor, want x.contiguous() before it")
+    return tuple(base.shape), tuple(base.stride()), int(base.storage_offset())
 
 
-def _strided_places(size: Sequence[int], stride: Sequence[int], offset: int | None) -> np.ndarray:
+def _places(size: Sequence[int], stride: Sequence[int], offset: int) -> Array:
     """The element of the storage that each element of a strided view is."""
-    places = np.full(tuple(size), offset or 0, np.int64)
+    places = np.full(tuple(size), offset, np.int64)
     for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
         places += (np.arange(count) * step).reshape([-1 if a == axis else 1 for a in range(len(size))])
     return places
 
 
-def _is_whole(places: np.ndarray, x: Value) -> bool:
-    """Whether the places are all elements of x in their order; a ValueError where they leave it."""
-    count = prod(x.shape)
-    if places.size and not 0 <= places.min() <= places.max() < count:
-        raise TraceError(f"trace: as_strided: got places {places.min()} to {places.max()}, want 0 to {count - 1}")
-    return np.array_equal(places.ravel(), np.arange(count))
+def _elements(layout: Layout, size: Sequence[int], stride: Sequence[int], offset: int | None) -> Array:
+    """The element of a tensor of a layout, in row-major order, that each element of a strided view over it is."""
+    own, places = _places(*layout), _places(size, stride, layout[2] if offset is None else offset)
+    element = np.full(max(own.max(initial=-1), places.max(initial=-1)) + 1, -1)
+    element[own.ravel()] = np.arange(own.size)
+    found = element[places]
+    if (found < 0).any():
+        raise TraceError("trace: as_strided: got places outside the tensor itself, want strides within it")
+    return found
 
 
 def _as_strided(
-    b: Builder, out: TensorType, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+    b: Builder,
+    out: TensorType,
+    x: Value,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: int | None = None,
+    *,
+    layout: Layout,
 ) -> Value:
-    places = _strided_places(size, stride, offset)
-    if _is_whole(places, x):
+    elements = _elements(layout, size, stride, offset)
+    if np.array_equal(elements.ravel(), np.arange(prod(x.shape))):
         return b.reshape(x, size)
-    return b.emit("take_rows", [b.reshape(x, (prod(x.shape),)), b.constant(places)])
+    return b.emit("take_rows", [b.reshape(x, (prod(x.shape),)), b.constant(elements)])
 
 
 def _as_strided_scatter(
@@ -109,13 +122,15 @@ def _as_strided_scatter(
     size: Sequence[int],
     stride: Sequence[int],
     offset: int | None = None,
+    *,
+    layout: Layout,
 ) -> Value:
-    places = _strided_places(size, stride, offset)
-    if _is_whole(places, x):
+    elements = _elements(layout, size, stride, offset).ravel()
+    if np.array_equal(elements, np.arange(prod(x.shape))):
         return b.reshape(source, x.shape)
     writer = np.full(prod(x.shape), -1)
-    writer[places.ravel()] = np.arange(places.size)
-    found = b.emit("take_rows", [b.reshape(source, (places.size,)), b.constant(np.maximum(writer, 0))])
+    writer[elements] = np.arange(elements.size)
+    found = b.emit("take_rows", [b.reshape(source, (elements.size,)), b.constant(np.maximum(writer, 0))])
     is_written = b.constant((writer >= 0).reshape(x.shape))
     return b.select(is_written, b.reshape(found, x.shape), x)
 

@@ -60,6 +60,7 @@ LANGUAGE: dict[str, Callable[[], Any]] = {
         hidden_size=16, num_hidden_layers=2, attention_hidden_size=16, intermediate_size=24, **VOCABULARY
     ),
     "BertForMaskedLM": lambda: hf.BertConfig(**TEXT),
+    "LongformerForMaskedLM": lambda: hf.LongformerConfig(attention_window=4, sep_token_id=2, **TEXT),
     "DebertaV2ForMaskedLM": lambda: hf.DebertaV2Config(relative_attention=True, pos_att_type=["p2c", "c2p"], **TEXT),
     "ModernBertForMaskedLM": lambda: hf.ModernBertConfig(cls_token_id=0, sep_token_id=0, **TEXT),
     "T5ForConditionalGeneration": lambda: hf.T5Config(

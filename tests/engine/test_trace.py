@@ -287,7 +287,7 @@ class WritesParts(Net):
 
 class Strided(Net):
     def forward(self, x: Tensor) -> Tensor:
-        return self.line(x.t().as_strided((4, 6), (6, 1)))
+        return self.line(x[1:].as_strided((4, 6), (6, 1), 0))
 
 
 class Renormed(Net):
@@ -337,7 +337,7 @@ REFUSALS = [
     (ConcatenatedTargets, "ctc_loss"),
     (Transformed, "fft: got a length with a factor of 257, want factors of at most 256; pad"),
     (WritesParts, "aten.mul_.Tensor writes to the parts of a complex tensor; write complex numbers"),
-    (Strided, "as_strided.default: got a view of another tensor, want x.contiguous"),
+    (Strided, "as_strided: got places outside the tensor itself, want strides within it"),
     (Renormed, "aten.embedding_renorm.default has no rule; .*scale the rows"),
     (Inverse, "aten.linalg_inv_ex.default has no rule; .*before the run"),
     (Volumes, "aten.grid_sampler_3d.default has no rule; .*two axes"),

@@ -21,7 +21,6 @@ from hugging_face_models import (  # noqa: E402
     OTHERS,
     SEEING,
     TOKENS,
-    VOCABULARY,
     labelled,
     language,
     made,
@@ -47,13 +46,17 @@ def test_another_model_or_loss_of_the_library(name: str) -> None:
     require_equal(job_of(make().train(), loss, data, clip_norm=1.0))
 
 
-def test_a_model_whose_windows_depend_on_values_is_refused_with_its_line() -> None:
-    config = hf.LongformerConfig(
-        attention_window=4, sep_token_id=2, max_position_embeddings=16, **ENCODER, **VOCABULARY
-    )
+def test_a_layer_that_is_dropped_by_a_branch_is_refused_with_its_line() -> None:
+    windows = {"conv_dim": (8, 8), "conv_stride": (2, 2), "conv_kernel": (3, 3), "num_feat_extract_layers": 2}
+    config = hf.Wav2Vec2Config(num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, **windows, **ENCODER)
     torch.manual_seed(0)
-    with pytest.raises(TraceError, match=r"modeling_longformer\.py:\d+: .*nothing may depend on values"):
-        trace(job_of(hf.LongformerForMaskedLM(config), language, {"tokens": TOKENS}))
+    model = hf.Wav2Vec2Model(config).train()
+
+    def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        return model(input_values=batch["image"].flatten(1)[:, :64]).last_hidden_state.square().mean()
+
+    with pytest.raises(TraceError, match=r"modeling_wav2vec2\.py:\d+: .*nothing may depend on values"):
+        trace(job_of(model, loss, {"image": IMAGES}))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -84,6 +84,11 @@ WRITES: dict[str, Function] = {
         * 2.0
     ),
     "overlapping strides": lambda x: x.clone().as_strided((5, 4), (4, 2)) + x.clone().as_strided((4,), (1,), 5),
+    "strides over views": lambda x: (
+        x.t().as_strided((6, 4), (4, 1))
+        + x[1:].as_strided((2, 2), (3, 1)).sum()
+        + x[:, 2:].as_strided((4, 2), (6, 1)).sum() * 2
+    ),
     "strides, written": lambda x: strided(x),
     **{
         f"reduced: {how}{', alone' * (not include_self)}": reduced(how, include_self)
