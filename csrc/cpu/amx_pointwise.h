@@ -85,9 +85,36 @@ static inline void multiply_pointwise(const Pointwise &problem, int64_t N, bool 
     });
 }
 
-// Where it is worth it: a filter of one place, moved by one, without padding, on images of many pixels.
+// Where it is worth it: a filter of one place without padding, on images of many pixels.
 static inline bool is_pointwise(const Geometry &z) {
-    return z.R * z.S * z.stride[0] * z.stride[1] == 1 && z.padding[0] + z.padding[1] == 0 && z.H * z.W >= 4 * SIDE;
+    return z.R * z.S == 1 && z.padding[0] + z.padding[1] == 0 && z.P * z.Q >= 4 * SIDE;
+}
+
+static inline bool is_strided(const Geometry &z) { return z.stride[0] * z.stride[1] > 1; }
+
+// to[i] = x[i * step] for i below count.
+static inline void copy_spaced(const float *x, int64_t step, int64_t count, float *to) {
+    const Ints even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    for (int64_t i = 0; i < count; i += LANES) {
+        const int some = static_cast<int>(std::min<int64_t>(LANES, count - i));
+        const float *const from = x + i * step;
+        const Floats values = step == 1 ? load_some(from, some)
+                              : step == 2 && i + LANES < count
+                                  ? _mm512_permutex2var_ps(load(from), even, load(from + LANES))
+                                  : load_spaced(from, step, some);
+        store_some(reinterpret_cast<int32_t *>(to + i), (Ints)values, some);
+    }
+}
+
+// The pixels that a filter of one place meets, [N][C][P][Q].
+static inline const float *met_pixels(const Geometry &z, const FloatImage &x, int threads, Scratch &scratch) {
+    if (!is_strided(z)) return x.x;
+    float *const out = scratch.get<float>(z.N * z.C * z.P * z.Q);
+    parallel_for(threads, z.N * z.C, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * z.P; row < end * z.P; ++row)
+            copy_spaced(x.x + (row / z.P * z.H + row % z.P * z.stride[0]) * z.W, z.stride[1], z.Q, out + row * z.Q);
+    });
+    return out;
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -58,7 +58,8 @@ void op_conv(const isobit_call &call) {
     if (is_pointwise(z)) {
         std::vector<ConvRows> operands = make_operands(z.E, K, range.wide, z.groups, scratch.operands);
         prepare_panels(operands, range, K, call.threads, lines, nullptr);
-        const Pointwise problem{operands, x.x, z.D, z.H * z.W, scales, data_of<float>(*call.output)};
+        const float *const pixels = met_pixels(z, x, call.threads, scratch.image);
+        const Pointwise problem{operands, pixels, z.D, z.P * z.Q, scales, data_of<float>(*call.output)};
         multiply_pointwise(problem, z.N, range.wide, call.threads);
         return scratch.release();
     }
@@ -114,7 +115,7 @@ void op_conv_grad_input(const isobit_call &call) {
                                             data_of<float>(*call.output));
     }
 #if defined(__AMX_INT8__)
-    if (is_pointwise(z)) {
+    if (is_pointwise(z) && !is_strided(z)) {
         const int64_t K = LANE * image.bundles;
         filters.taps = {0};
         std::vector<ConvRows> operands = make_operands(z.D, K, range.wide, z.groups, scratch.operands);
