@@ -1,6 +1,8 @@
 // Products of many lines that lie side by side with few: the rows are streamed twice, for maxima and to multiply.
 #pragma once
 
+#include <type_traits>
+
 #include "product_few_sums.h"
 
 namespace isobit::ISOBIT_ISA {
@@ -39,6 +41,24 @@ static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, c
     const Ints upper = broadcast(0x10000), mask = broadcast(0xffff);
     const auto take = [&](int64_t i, const auto &read) __attribute__((always_inline)) {
         const Floats up0 = load(band.scales.up[0] + i), up1 = load(band.scales.up[1] + i);
+        const auto finish = [&](int32_t *to, Ints low) __attribute__((always_inline)) {
+            if (spills) {
+                store(to + band.pitch, dot(load(to + band.pitch), low, upper));
+                low = bit_and(low, mask);
+            }
+            store(to, low);
+        };
+        if constexpr (IN_HALVES<WIDE, FEW>) {
+            Ints low[PLANES];
+            for (int plane = 0; plane < PLANES; ++plane) low[plane] = load(band.sums + 2 * plane * band.pitch + i);
+            for (int r = 0; r < COUNT; ++r) {
+                const Ints halves = halves_of(quantised(read(x + r * view.k_stride + i), up0, up1));
+                for (int plane = 0; plane < PLANES; ++plane)
+                    low[plane] = dot(low[plane], halves, broadcast(few.line(plane, 1, 0)[k + r]));
+            }
+            for (int plane = 0; plane < PLANES; ++plane) finish(band.sums + 2 * plane * band.pitch + i, low[plane]);
+            return;
+        }
         Ints pairs[PLANES][PAIRS];
         for (int p = 0; p < PAIRS; ++p) {
             const Ints q = quantised(read(x + 2 * p * view.k_stride + i), up0, up1);
@@ -52,11 +72,7 @@ static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, c
                 const int32_t *line = few.line(plane, FEW, f) + k / 2;
                 Ints low = load(to);
                 for (int p = 0; p < PAIRS; ++p) low = dot(low, pairs[plane][p], broadcast(line[p]));
-                if (spills) {
-                    store(to + band.pitch, dot(load(to + band.pitch), low, upper));
-                    low = bit_and(low, mask);
-                }
-                store(to, low);
+                finish(to, low);
             }
     };
     int64_t i = 0;
@@ -66,6 +82,30 @@ static void add_rows_of_band(const View &view, int64_t k, const FewLines &few, c
     if (rest) take(i, [rest](const float *p) __attribute__((always_inline)) { return load_some(p, rest); });
 }
 
+// body(rows, k, spills) for all rows from k = 0 on: the most at a time, and whether sums then move their upper halves.
+template <class Body>
+static inline void for_each_rows(int64_t K, int64_t interval, const Body &body) {
+    int64_t k = 0, since = 0;
+    for (; k + 2 * BAND_PAIRS <= K; k += 2 * BAND_PAIRS) {
+        const bool spills = (since += BAND_PAIRS) == interval;
+        body(std::integral_constant<int, 2 * BAND_PAIRS>(), k, spills);
+        if (spills) since = 0;
+    }
+    for (; k + 2 <= K; k += 2) body(std::integral_constant<int, 2>(), k, false);
+    if (k < K) body(std::integral_constant<int, 1>(), k, false);
+}
+
+// high * 2^16 + low, high `pitch` behind low.
+static inline uint64_t spilled_sum(const int32_t *low, int64_t pitch) {
+    return (static_cast<uint64_t>(static_cast<int64_t>(low[pitch])) << 16) +
+           static_cast<uint64_t>(static_cast<int64_t>(low[0]));
+}
+
+template <bool WIDE, int FEW>
+static inline int64_t total_of_band(const uint64_t *sums) {
+    return IN_HALVES<WIDE, FEW> ? FewSums<WIDE, FEW>::joined_halves(sums) : FewSums<WIDE, FEW>::joined(sums);
+}
+
 template <bool WIDE, int FEW>
 static void multiply_band(const View &view, const Range &range, const FewLines &few, int used, float *out,
                           int64_t line_step, int64_t step) {
@@ -73,27 +113,17 @@ static void multiply_band(const View &view, const Range &range, const FewLines &
     Band band = Band::in<FEW>(scratch, view.lines, WIDE ? 3 : 1);
     largest_side_by_side(view.x, view.lines, view.K, view.k_stride, band.largest);
     std::fill(band.largest + view.lines, band.largest + band.pitch, 1 << 29);  // any: what no line asks for
-    if (!set_moderate(band.largest, band.pitch, range, 0, band.scales))
-        for (int64_t i = 0; i < band.pitch; ++i)
-            band.scales.set(i, scale_of(static_cast<uint32_t>(band.largest[i]), range));
-    int64_t k = 0, since = 0;
-    for (; k + 2 * BAND_PAIRS <= view.K; k += 2 * BAND_PAIRS) {
-        const bool spills = (since += BAND_PAIRS) == few.interval;
-        add_rows_of_band<WIDE, FEW, 2 * BAND_PAIRS>(view, k, few, band, spills);
-        if (spills) since = 0;
-    }
-    for (; k + 2 <= view.K; k += 2) add_rows_of_band<WIDE, FEW, 2>(view, k, few, band, false);
-    if (k < view.K) add_rows_of_band<WIDE, FEW, 1>(view, k, few, band, false);
+    set_scales(band.largest, band.pitch, range, 0, band.scales);
+    for_each_rows(view.K, few.interval, [&](auto count, int64_t k, bool spills) {
+        add_rows_of_band<WIDE, FEW, decltype(count)::value>(view, k, few, band, spills);
+    });
     for (int f = 0; f < used; ++f)
         for (int64_t i = 0; i < view.lines; ++i) {
             uint64_t sums[3] = {};
-            for (int plane = 0; plane < (WIDE ? 3 : 1); ++plane) {
-                const int32_t *low = band.sums + 2 * (plane * FEW + f) * band.pitch + i;
-                sums[plane] = (static_cast<uint64_t>(static_cast<int64_t>(low[band.pitch])) << 16) +
-                              static_cast<uint64_t>(static_cast<int64_t>(low[0]));
-            }
+            for (int plane = 0; plane < (WIDE ? 3 : 1); ++plane)
+                sums[plane] = spilled_sum(band.sums + 2 * (plane * FEW + f) * band.pitch + i, band.pitch);
             out[i * line_step + f * step] =
-                rounded_sum(FewSums<WIDE, FEW>::joined(sums), band.scales.down[i], few.down[f]);
+                rounded_sum(total_of_band<WIDE, FEW>(sums), band.scales.down[i], few.down[f]);
         }
     scratch.release();
 }

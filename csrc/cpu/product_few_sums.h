@@ -8,10 +8,35 @@ namespace isobit::ISOBIT_ISA {
 constexpr int MOST_FEW = 8;
 constexpr int64_t LONGEST_FEW = int64_t{1} << 19;
 
-// The few lines, quantised: [plane][FEW][pairs], the pairs filled up to whole vectors with zeros.
+// A wide product of lines side by side with one takes the integers of the many as they are, a lane of two int16 each
+// (halves_of), and those of the one as the three lanes of lanes_of_one: fewer instructions than three pairs of digits,
+// which more lines share. Lines along memory would read too many lanes of the one.
+template <bool WIDE, int FEW>
+constexpr bool IN_HALVES = WIDE && FEW == 1;
+
+// q = upper * 2^16 + lower as a lane: |upper| <= 128, |lower| <= 2^15.
+ISOBIT_INLINE Ints halves_of(Ints q) {
+    const Ints offset = broadcast(0x8000);
+    return bit_xor(add(q, offset), offset);
+}
+
+// What halves are multiplied with, for w = high * 2^12 + low: (low | 0), (high | 16 low), (0 | high), written
+// (for lower | for upper). Their sums weigh 1, 2^12 and 2^28: lower low + 2^12 (lower high + 16 upper low) +
+// 2^28 upper high = (upper 2^16 + lower) w.
+ISOBIT_INLINE Ints lanes_of_one(Ints w, int plane) {
+    const Ints low = digit<true>(w, 1), high = digit<true>(w, 0);
+    return plane == 0 ? pair(low, zero()) : plane == 1 ? pair(high, shift_left<4>(low)) : pair(zero(), high);
+}
+
+// |high| <= 2040, |low| <= 2048: 24 terms of (high | 16 low) sum to less than 2^31 - 2^16.
+constexpr int64_t HALVES_INTERVAL = 12;  // pairs
+static_assert(2 * HALVES_INTERVAL * (32768 * int64_t{2048} + 128 * 16 * int64_t{2048}) < (int64_t{1} << 31) - 65536);
+
+// The few lines, quantised: [plane][FEW][pairs], the pairs filled up to whole vectors with zeros; in halves a lane an
+// integer.
 struct FewLines {
     int32_t *q;
-    int64_t pairs, padded, interval;  // interval: terms of a lane between two spills
+    int64_t padded, interval;  // interval: pairs of a lane between two spills
     double down[MOST_FEW];
 
     const int32_t *line(int plane, int few, int index) const { return q + (plane * few + index) * padded; }
@@ -48,15 +73,17 @@ struct FewSums {
         return static_cast<int64_t>((plane[0] << 24) + ((plane[2] - plane[0] - plane[1]) << 12) + plane[1]);
     }
 
+    // The same of the lanes of one line.
+    static int64_t joined_halves(const uint64_t *plane) {
+        return static_cast<int64_t>(plane[0] + (plane[1] << 12) + (plane[2] << 28));
+    }
+
     // The sum of all lanes, in int64.
     int64_t total(int f) const {
         uint64_t sum[3] = {};
         for (int plane = 0; plane < PLANES; ++plane) {
-            int32_t l[LANES], h[LANES];
-            store(l, low[plane][f]), store(h, high[plane][f]);
-            int64_t low_sum = 0, high_sum = 0;
-            for (int lane = 0; lane < LANES; ++lane) low_sum += l[lane], high_sum += h[lane];
-            sum[plane] = (static_cast<uint64_t>(high_sum) << 16) + static_cast<uint64_t>(low_sum);
+            sum[plane] = (static_cast<uint64_t>(sum_of_lanes(high[plane][f])) << 16) +
+                         static_cast<uint64_t>(sum_of_lanes(low[plane][f]));
         }
         return joined(sum);
     }
@@ -83,40 +110,49 @@ static inline bool is_safe(const int16_t *q, int64_t padded, int64_t step, int64
 }
 
 // Narrow: the longest safe interval; 4 always is, 8 * 16383^2 < 2^31 - 2^16. Wide: 128 * 4088^2 is below it too.
-template <bool WIDE>
-static int64_t few_interval(const FewLines &lines, int64_t count, int few, bool is_along) {
-    if (WIDE) return 64;
+template <bool WIDE, int FEW>
+static int64_t few_interval(const FewLines &lines, int64_t count, bool is_along) {
+    if (WIDE) return IN_HALVES<WIDE, FEW> && !is_along ? HALVES_INTERVAL : 64;
     for (int64_t interval = 32; interval > 4; interval /= 2) {
         bool all = true;
         for (int64_t i = 0; i < count && all; ++i)
-            all = is_safe(reinterpret_cast<const int16_t *>(lines.line(0, few, static_cast<int>(i))), lines.padded,
+            all = is_safe(reinterpret_cast<const int16_t *>(lines.line(0, FEW, static_cast<int>(i))), lines.padded,
                           is_along ? LANES : 1, interval);
         if (all) return interval;
     }
     return 4;
 }
 
-template <bool WIDE>
-static FewLines quantise_few(const View &view, const Range &range, int few, bool is_along, Scratch &scratch) {
+template <bool WIDE, int FEW>
+static FewLines quantise_few(const View &view, const Range &range, bool is_along, Scratch &scratch) {
+    constexpr int PLANES = WIDE ? 3 : 1, VECTOR = 2 * LANES;
+    const int64_t elements = (view.K + VECTOR - 1) / VECTOR * VECTOR;
+    const bool in_halves = IN_HALVES<WIDE, FEW> && !is_along;
     FewLines lines{};
-    lines.pairs = (view.K + 1) / 2;
-    lines.padded = (lines.pairs + LANES - 1) / LANES * LANES;
-    const int planes = WIDE ? 3 : 1;
-    lines.q = scratch.get<int32_t>((planes * few + 2) * lines.padded);
-    float *copy = reinterpret_cast<float *>(lines.q + planes * few * lines.padded);
-    std::memset(lines.q, 0, (planes * few + 2) * lines.padded * sizeof(int32_t));
+    lines.padded = in_halves ? elements : elements / 2;
+    const int64_t size = PLANES * FEW * lines.padded;
+    lines.q = scratch.get<int32_t>(size + elements);
+    float *const copy = reinterpret_cast<float *>(lines.q + size);
+    std::memset(lines.q, 0, (size + elements) * sizeof(int32_t));
     for (int64_t i = 0; i < view.lines; ++i) {
         for (int64_t k = 0; k < view.K; ++k) copy[k] = view.x[i * view.line_stride + k * view.k_stride];
         const Scale scale = scale_of(static_cast<uint32_t>(largest_along(copy, view.K)), range);
         lines.down[i] = scale.down;
         const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
-        for (int plane = 0; plane < planes; ++plane)
-            for (int64_t k = 0; k < lines.padded; k += LANES)
-                store(lines.q + (plane * few + i) * lines.padded + k,
-                      pack(digit<WIDE>(quantised(load(copy + 2 * k), up0, up1), plane),
-                           digit<WIDE>(quantised(load(copy + 2 * k + LANES), up0, up1), plane)));
+        for (int plane = 0; plane < PLANES; ++plane) {
+            int32_t *const to = lines.q + (plane * FEW + i) * lines.padded;
+            for (int64_t k = 0; k < elements; k += VECTOR) {
+                const Ints q = quantised(load(copy + k), up0, up1), r = quantised(load(copy + k + LANES), up0, up1);
+                if (in_halves) {
+                    store(to + k, lanes_of_one(q, plane)), store(to + k + LANES, lanes_of_one(r, plane));
+                    continue;
+                }
+                const Ints a = digit<WIDE>(q, plane), b = digit<WIDE>(r, plane);
+                store(to + k / 2, is_along ? pack_unordered(a, b) : pack(a, b));
+            }
+        }
     }
-    lines.interval = few_interval<WIDE>(lines, view.lines, few, is_along);
+    lines.interval = few_interval<WIDE, FEW>(lines, view.lines, is_along);
     return lines;
 }
 

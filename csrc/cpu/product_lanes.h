@@ -13,78 +13,15 @@
 #include <immintrin.h>
 #endif
 
-namespace isobit::ISOBIT_ISA {
-
 #define ISOBIT_INLINE static inline __attribute__((always_inline))
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#include "product_lanes_512.h"
+#endif
 
-constexpr int LANES = 16, TILE_ROWS = 14, TILE_UNROLL = 4;
-using Ints = __m512i;
-using Floats = __m512;
+namespace isobit::ISOBIT_ISA {
 
-ISOBIT_INLINE Ints load(const int32_t *p) { return _mm512_loadu_si512(p); }
-ISOBIT_INLINE void store(int32_t *p, Ints v) { _mm512_storeu_si512(p, v); }
-ISOBIT_INLINE Ints broadcast(int32_t v) { return _mm512_set1_epi32(v); }
-ISOBIT_INLINE Ints zero() { return _mm512_setzero_si512(); }
-ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
-ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
-ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm512_and_si512(a, b); }
-template <int BITS>
-ISOBIT_INLINE Ints shift_right(Ints v) {
-    return _mm512_srai_epi32(v, BITS);
-}
-ISOBIT_INLINE Ints pair(Ints even, Ints odd) {
-    return _mm512_mask_blend_epi16(0xaaaaaaaau, even, _mm512_slli_epi32(odd, 16));
-}
-// c + a.even * b.even + a.odd * b.odd. As assembly: gcc 12 spills the accumulators around the intrinsic.
-ISOBIT_INLINE Ints dot(Ints c, Ints a, Ints b) {
-    asm("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-    return c;
-}
-ISOBIT_INLINE Ints multiply_pairs(Ints a, Ints b) { return _mm512_madd_epi16(a, b); }
-ISOBIT_INLINE Floats load(const float *p) { return _mm512_loadu_ps(p); }
-ISOBIT_INLINE Floats broadcast(float v) { return _mm512_set1_ps(v); }
-ISOBIT_INLINE Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
-ISOBIT_INLINE Ints nearest(Floats v) { return _mm512_cvtps_epi32(v); }
-ISOBIT_INLINE Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
-ISOBIT_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
-ISOBIT_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
-ISOBIT_INLINE void store(float *p, Floats v) { _mm512_storeu_ps(p, v); }
-ISOBIT_INLINE Ints maximum(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
-// The first n lanes, 0 elsewhere; nothing past them is read or written.
-ISOBIT_INLINE Floats load_some(const float *p, int n) { return _mm512_maskz_loadu_ps((1u << n) - 1, p); }
-ISOBIT_INLINE Ints load_some(const int32_t *p, int n) { return _mm512_maskz_loadu_epi32((1u << n) - 1, p); }
-ISOBIT_INLINE void store_some(int32_t *p, Ints v, int n) { _mm512_mask_storeu_epi32(p, (1u << n) - 1, v); }
-// The int32 lanes of a, then of b, as int16: pairs of neighbours.
-ISOBIT_INLINE Ints pack(Ints a, Ints b) {
-    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(a, b));
-}
-ISOBIT_INLINE void transpose(Ints *v) {
-    Ints t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; ++j) {
-            v[i + 2 * j] = _mm512_unpacklo_epi64(t[i + j], t[i + j + 2]);
-            v[i + 2 * j + 1] = _mm512_unpackhi_epi64(t[i + j], t[i + j + 2]);
-        }
-    for (int i = 0; i < 4; ++i) {  // v[4 g + i] holds columns i, 4 + i, 8 + i, 12 + i of rows 4 g .. 4 g + 3
-        t[i] = _mm512_shuffle_i32x4(v[i], v[4 + i], 0x88);
-        t[4 + i] = _mm512_shuffle_i32x4(v[i], v[4 + i], 0xdd);
-        t[8 + i] = _mm512_shuffle_i32x4(v[8 + i], v[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(v[8 + i], v[12 + i], 0xdd);
-    }
-    for (int i = 0; i < 4; ++i) {
-        v[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-        v[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-        v[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-        v[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-    }
-}
-
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
 #elif defined(__AVX2__)
 
 constexpr int LANES = 8, TILE_ROWS = 6, TILE_UNROLL = 1;
@@ -98,6 +35,11 @@ ISOBIT_INLINE Ints zero() { return _mm256_setzero_si256(); }
 ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+ISOBIT_INLINE Ints bit_xor(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
+template <int BITS>
+ISOBIT_INLINE Ints shift_left(Ints v) {
+    return _mm256_slli_epi32(v, BITS);
+}
 template <int BITS>
 ISOBIT_INLINE Ints shift_right(Ints v) {
     return _mm256_srai_epi32(v, BITS);
@@ -121,6 +63,7 @@ ISOBIT_INLINE Floats load_some(const float *p, int n) { return _mm256_maskload_p
 ISOBIT_INLINE Ints load_some(const int32_t *p, int n) { return _mm256_maskload_epi32(p, first_lanes(n)); }
 ISOBIT_INLINE void store_some(int32_t *p, Ints v, int n) { _mm256_maskstore_epi32(p, first_lanes(n), v); }
 ISOBIT_INLINE Ints pack(Ints a, Ints b) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8); }
+ISOBIT_INLINE Ints pack_unordered(Ints a, Ints b) { return _mm256_packs_epi32(a, b); }
 ISOBIT_INLINE void transpose(Ints *v) {
     Ints t[8], u[8];
     for (int i = 0; i < 8; i += 2) {
@@ -151,6 +94,11 @@ ISOBIT_INLINE Ints zero() { return _mm_setzero_si128(); }
 ISOBIT_INLINE Ints add(Ints a, Ints b) { return _mm_add_epi32(a, b); }
 ISOBIT_INLINE Ints subtract(Ints a, Ints b) { return _mm_sub_epi32(a, b); }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return _mm_and_si128(a, b); }
+ISOBIT_INLINE Ints bit_xor(Ints a, Ints b) { return _mm_xor_si128(a, b); }
+template <int BITS>
+ISOBIT_INLINE Ints shift_left(Ints v) {
+    return _mm_slli_epi32(v, BITS);
+}
 template <int BITS>
 ISOBIT_INLINE Ints shift_right(Ints v) {
     return _mm_srai_epi32(v, BITS);
@@ -188,6 +136,7 @@ ISOBIT_INLINE void store_some(int32_t *p, Ints v, int n) {
     for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 ISOBIT_INLINE Ints pack(Ints a, Ints b) { return _mm_packs_epi32(a, b); }
+ISOBIT_INLINE Ints pack_unordered(Ints a, Ints b) { return pack(a, b); }
 ISOBIT_INLINE void transpose(Ints *v) {
     const Ints a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]);
     const Ints c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);
@@ -221,6 +170,12 @@ ISOBIT_INLINE Ints subtract(Ints a, Ints b) {
     return (Ints)((Wrapping)a - (Wrapping)b);
 }
 ISOBIT_INLINE Ints bit_and(Ints a, Ints b) { return a & b; }
+ISOBIT_INLINE Ints bit_xor(Ints a, Ints b) { return a ^ b; }
+template <int BITS>
+ISOBIT_INLINE Ints shift_left(Ints v) {
+    typedef uint32_t Wrapping __attribute__((vector_size(16)));
+    return (Ints)((Wrapping)v << BITS);
+}
 template <int BITS>
 ISOBIT_INLINE Ints shift_right(Ints v) {
     return v >> BITS;
@@ -265,6 +220,7 @@ ISOBIT_INLINE void store_some(int32_t *p, Ints v, int n) {
     for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 ISOBIT_INLINE Ints pack(Ints a, Ints b) { return pair(Ints{a[0], a[2], b[0], b[2]}, Ints{a[1], a[3], b[1], b[3]}); }
+ISOBIT_INLINE Ints pack_unordered(Ints a, Ints b) { return pack(a, b); }
 ISOBIT_INLINE void transpose(Ints *v) {
     for (int i = 0; i < 4; ++i)
         for (int j = 0; j < i; ++j) {
@@ -279,7 +235,18 @@ ISOBIT_INLINE void transpose(Ints *v) {
 #if defined(__AVX512F__)
 ISOBIT_INLINE float largest_lane(Floats v) { return _mm512_reduce_max_ps(v); }
 ISOBIT_INLINE int32_t largest_lane(Ints v) { return _mm512_reduce_max_epi32(v); }
+ISOBIT_INLINE int64_t sum_of_lanes(Ints v) {
+    return _mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(v)),
+                                                    _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(v, 1))));
+}
 #else
+ISOBIT_INLINE int64_t sum_of_lanes(Ints v) {
+    int32_t lanes[LANES];
+    store(lanes, v);
+    int64_t sum = 0;
+    for (int lane = 0; lane < LANES; ++lane) sum += lanes[lane];
+    return sum;
+}
 ISOBIT_INLINE float largest_lane(Floats v) {
     float lanes[LANES];
     store(lanes, v);

@@ -113,6 +113,19 @@ static inline bool set_moderate(const int32_t *largest, int64_t count, const Ran
     return true;
 }
 
+// The scales of any lines from their maxima; whether all are moderate.
+static inline bool set_scales(const int32_t *largest, int64_t count, const Range &range, int64_t first,
+                              Scales &scales) {
+    if (set_moderate(largest, count, range, first, scales)) return true;
+    bool is_moderate = true;
+    for (int64_t i = 0; i < count; ++i) {
+        const Scale scale = scale_of(static_cast<uint32_t>(largest[i]), range);
+        scales.set(first + i, scale);
+        is_moderate &= scale.is_moderate;
+    }
+    return is_moderate;
+}
+
 constexpr int64_t STRIP_LINES = 512, STRIP_BYTES = int64_t{1} << 20;
 
 // Scales of the lines [first, first + count), from maxima that are known or from the lines; whether all are moderate.
@@ -126,14 +139,7 @@ static inline bool scale_lines(const View &view, int64_t first, int64_t count, c
         for (int64_t i = 0; i < count; ++i) largest[i] = largest_along(x + i * view.line_stride, view.K);
     else
         largest_side_by_side(x, count, view.K, view.k_stride, largest);
-    if (set_moderate(largest, count, range, first, scales)) return true;
-    bool is_moderate = true;
-    for (int64_t i = 0; i < count; ++i) {
-        const Scale scale = scale_of(static_cast<uint32_t>(largest[i]), range);
-        scales.set(first + i, scale);
-        is_moderate &= scale.is_moderate;
-    }
-    return is_moderate;
+    return set_scales(largest, count, range, first, scales);
 }
 
 template <bool WIDE>

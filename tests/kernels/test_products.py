@@ -23,7 +23,7 @@ WIDTHS = ("narrow", "wide")
 SHAPES = (
     *((1, 1, 1), (1, 8, 1), (3, 5, 7), (2, 0, 3), (0, 4, 3), (3, 4, 0), (14, 16, 32), (15, 17, 33), (13, 9, 31)),
     *((8, 700, 40), (40, 700, 8), (2, 131, 99), (99, 131, 3), (1, 64, 65), (29, 128, 65), (5, 257, 3), (64, 64, 64)),
-    *((1, 300, 129), (129, 300, 1), (17, 509, 40), (30, 1025, 66), (7, 35, 600), (18, 2113, 49)),
+    *((1, 300, 129), (129, 300, 1), (200, 40, 1), (17, 509, 40), (30, 1025, 66), (7, 35, 600), (18, 2113, 49)),
 )
 # Where the sums of tiles change their form: rounded from two float32 (to 4032), one int32 a digit (to 43008 wide and
 # 129024 narrow), int64 beyond.
@@ -210,6 +210,32 @@ def check_batched() -> None:
                     same(got[entry], product(a[entry], y[entry], WIDTHS[width]), batch, entry, width)
 
 
+def check_vectors() -> None:
+    """A vector times a matrix of more than a cache, whose columns' scales are guessed from their first rows."""
+    from kernels import _native
+
+    rng = np.random.default_rng(6)
+    cases = [((600, 1100), kind) for kind in (*KINDS, "grows")]
+    cases += [((K, 3), kind) for K in (131071, 524288) for kind in ("largest integers", "lowest wide digits")]
+    for shape, kind in cases:
+        if kind == "grows":
+            b = data(rng, shape, "normal")
+            b[128:] *= np.ldexp(np.float32(1), rng.integers(-3, 5, shape[1])).astype(np.float32)
+            b[:200, ::11] = 0
+            b[-1, [5, 700]] = np.nan, np.inf
+            b[300, 1099] = 1e30
+        else:
+            b = data(rng, shape, kind)
+        a = data(rng, (1, shape[0]), "normal" if kind == "grows" else kind)
+        for width in (0, 1):
+            want = product(a, b, WIDTHS[width])
+            for threads in (1, 3):
+                got = _native.run("matmul", [a, b], [width], 0, want.shape, threads)
+                same(got, want, shape, kind, WIDTHS[width], threads)
+                got = _native.run("matmul", [b.T, a.T], [width], 0, want.T.shape, threads)
+                same(got, want.T, shape, kind, WIDTHS[width], threads, "transposed")
+
+
 def check_conv() -> None:
     from kernels import _native
 
@@ -258,7 +284,7 @@ def check_portions() -> None:
 
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
 @pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx"] if X86 else ["neon"])
-@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "conv", "portions"])
+@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "vectors", "conv", "portions"])
 def test_products_equal_the_law(what: str, isa: str) -> None:
     from kernels import _native
 
