@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from bench.case import Row
+from bench.gpu_checks import applied
 from bench.gpu_scale import Scale
 from bench.models import llama_full, transformer
 from bench.timing import interleaved
 from kernels.triton import MEMORY, device, matmul
+from kernels.triton.functions_pairs import IN_PAIRS
 from kernels.triton.hashing import many_roots
 from kernels.triton.launch import INTERPRETED
 
@@ -92,7 +94,7 @@ def composed(write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> 
 
     composition = Composition(*arrays)
     results = write(composition, *composition.inputs)
-    program = composition.program(*(results if isinstance(results, list) else [results]))
+    program = composition.program(results if isinstance(results, list) else [results])
     values = {name: MEMORY.put(array) for name, array in composition.arrays.items()}
     return partial(Executor(program, "triton").advance, values)
 
@@ -108,9 +110,11 @@ def memory_bound(scale: Scale) -> Iterator[Row]:
     copy: dict[str, Work] = {"copy": partial(target.copy_, x)}
     rate = 8 * n / interleaved({"copy": finished(copy["copy"])}, scale.rounds, scale.batch_s)["copy"]
     print(f"  copy {rate / 1e9:.0f} GB/s", flush=True)
-    for op in ("exp", "log", "tanh", "erf", "sigmoid", "rsqrt"):
+    for op in sorted(IN_PAIRS):
         ours = composed(lambda c, x, op=op: c.apply(op, x), flat)
-        yield timed(scale, ours, {**copy, "torch": partial(getattr(torch, op), x)}, "gpu", f"{op} {n}", 8 * n, rate)
+        rivals = {**copy, "torch": partial(getattr(torch, op), x)}
+        rivals |= {name: partial(applied, op, x, name == "pairs") for name in ("float64", "pairs")}
+        yield timed(scale, ours, rivals, "gpu", f"{op} {n}", 8 * n, rate)
     norms = {"softmax": (softmax_of, (rows,), 2), "layer norm": (layer_norm_of, (rows, one, one), 2)}
     norms["adamw"] = (adamw_of, (flat, flat, flat, np.abs(flat)), 7)
     for name, (write, arrays, moved) in norms.items():
