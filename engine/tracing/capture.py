@@ -25,6 +25,7 @@ from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.known_values import KnownValues
+from engine.tracing.linear_algebra import Determinants
 from engine.tracing.plain_layers import plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.rewritten import rewritten
@@ -103,6 +104,7 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
         rewritten(),
         recomputation_sees_the_same(mode),
         VisibleStatistics(),
+        Determinants(),
         ComplexParts(),
         WrapComplexMode(),
         mode,
@@ -145,11 +147,24 @@ def graph_of(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModu
         raise _refusal(error) from error
 
 
+class Decomposed(torch.fx.Interpreter):
+    """Runs a graph with decompositions, whose results may have other strides than torch's operators give."""
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        return super().call_function(aten.reshape.default if target is aten.view.default else target, args, kwargs)
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        try:
+            return super().run_node(n)
+        except TraceError as error:
+            raise TraceError(f"{error} (at {place(n.stack_trace)})") from None
+
+
 def without_mutation(graph: torch.fx.GraphModule, flat: list[Tensor]) -> torch.fx.GraphModule:
     """The same graph in operators that change nothing."""
 
     def run(*args: Tensor) -> Any:
-        return torch.fx.Interpreter(graph).run(*args)
+        return Decomposed(graph).run(*args)
 
     with torch.no_grad(), preserve_node_meta():
         functional = torch.func.functionalize(run, remove="mutations")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch._decomp import get_decompositions
 
+from engine.tracing.linear_algebra import DECOMPOSITIONS as OF_MATRICES
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
 
@@ -59,4 +60,4 @@ DECOMPOSED: tuple[Any, ...] = tuple(
 
 def table() -> Mapping[Any, Callable[..., Any]]:
     """Operator -> its decomposition."""
-    return {**get_decompositions(list(DECOMPOSED)), **OWN, **SPECIAL}
+    return {**get_decompositions(list(DECOMPOSED)), **OWN, **SPECIAL, **OF_MATRICES}

@@ -18,21 +18,11 @@ from torch import Tensor
 from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.errors import TraceError
+from engine.tracing.wide import wide_matmul
 
 aten = torch.ops.aten
 LONGEST = 256
 Parts = tuple[Tensor, Tensor]
-
-
-@torch.library.custom_op("isobit::wide_product", mutates_args=())
-def wide_product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x [..., H] times a constant matrix [H, P] -> [..., P], of the law's larger width whatever the job's."""
-    return x @ matrix
-
-
-@wide_product.register_fake
-def _(x: Tensor, matrix: Tensor) -> Tensor:
-    return x.new_empty((*x.shape[:-1], matrix.shape[1]))
 
 
 @cache
@@ -64,7 +54,8 @@ def _matrix_to_reals(n: int) -> Tensor:
 
 
 def _product(parts: Sequence[Tensor], matrix: Tensor) -> Tensor:
-    return torch.ops.isobit.wide_product(torch.cat(list(parts), -1), matrix)
+    x = torch.cat(list(parts), -1)
+    return wide_matmul(x.reshape(-1, x.shape[-1]), matrix).reshape(*x.shape[:-1], matrix.shape[1])
 
 
 def _factor(n: int) -> int:

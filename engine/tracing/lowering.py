@@ -29,7 +29,6 @@ from engine.tracing import (
 from engine.tracing.builder import Builder, Value
 from engine.tracing.capture import Captured
 from engine.tracing.errors import TraceError, place
-from engine.tracing.resampling import wide_product
 from engine.tracing.rules_elementwise import Rule
 from engine.tracing.widths import widths
 from kernels.types import TensorType
@@ -52,7 +51,7 @@ FAMILIES = (
 )
 STRIDED = (torch.ops.aten.as_strided.default, torch.ops.aten.as_strided_scatter.default)
 BITS = torch.ops.isobit.bits.default
-WIDE_PRODUCT = torch.ops.isobit.wide_product.default
+WIDE_MATMUL = torch.ops.isobit.wide_matmul.default
 RULES: dict[Any, Rule] = {aten: rule for family in FAMILIES for aten, rule in family.RULES.items()}
 DTYPES = {
     torch.float32: "float32",
@@ -76,7 +75,7 @@ class Lowering:
         self.widths = widths(self.graph.graph, width)
         for node in self.graph.graph.nodes:
             _require_static(node)
-            if node.op == "call_function" and node.target not in (*RULES, BITS, WIDE_PRODUCT, operator.getitem):
+            if node.op == "call_function" and node.target not in (*RULES, BITS, WIDE_MATMUL, operator.getitem):
                 raise _unknown(node)
 
     def build(self, b: Builder, inputs: Iterable[Value], random: Sequence[Value]) -> list[Value]:
@@ -98,8 +97,8 @@ class Lowering:
                 made[node] = made[node.args[0]][node.args[1]]
             elif node.target is BITS:
                 made[node] = _bits(b, random, *node.args[1:])
-            elif node.target is WIDE_PRODUCT:
-                made[node] = wide_product(b, *(made[operand] for operand in node.args))
+            elif node.target is WIDE_MATMUL:
+                made[node] = b.emit("matmul", [made[operand] for operand in node.args], width="wide")
             else:
                 made[node] = self._apply(b, node, made)
         raise AssertionError("an fx graph ends in its output")

@@ -7,6 +7,8 @@ from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.fourier import RULES as TRANSFORMS
+from engine.tracing.linear_algebra import DECOMPOSITIONS as OF_MATRICES
+from engine.tracing.linear_algebra import DETERMINANTS
 from engine.tracing.lowering import FAMILIES
 from engine.tracing.optimizer_options import RULES as OPTIMIZERS
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
@@ -54,6 +56,7 @@ def text() -> str:
     parts.append(_section("Written as others here", OWN))
     parts.append(_section("Arc, gamma and error functions", SPECIAL))
     parts.append(_section("Fourier transforms", TRANSFORMS))
+    parts.append(_section("Linear algebra of small matrices", (*OF_MATRICES, *DETERMINANTS)))
     parts.append(_section("Functions of torch rewritten before their gradient is taken", _functions()))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))

@@ -36,15 +36,10 @@ def apply(b: Builder, x: Value, matrices: Sequence[Array]) -> Value:
         if H == P and (weights == np.eye(H, dtype=np.float32)).all():
             continue
         moved = b.swap(x, axis, x.rank - 1)
-        x = b.swap(wide_product(b, moved, b.constant(weights)), axis, x.rank - 1)
+        rows = b.reshape(moved, (prod(moved.shape[:-1]), H))
+        product = b.emit("matmul", [rows, b.constant(weights)], width="wide")
+        x = b.swap(b.reshape(product, (*moved.shape[:-1], P)), axis, x.rank - 1)
     return x
-
-
-def wide_product(b: Builder, x: Value, matrix: Value) -> Value:
-    """x[..., H] times a matrix [H, P]."""
-    rows = b.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
-    product = b.emit("matmul", [rows, matrix], width="wide")
-    return b.reshape(product, (*x.shape[:-1], matrix.shape[-1]))
 
 
 def transposed(matrices: Sequence[Array]) -> list[Array]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fourier_cases import CASES as FOURIER_CASES
+from linear_algebra_cases import CASES as MATRIX_CASES
 from operator_cases import MORE, Function, classes, image, positive
 from special_cases import CASES as SPECIAL_CASES
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from bench.plain_torch import job_of, require_equal
 from engine.tracing import step
 from engine.tracing.capture import Captured, capture
 from engine.tracing.decompositions import DECOMPOSED
+from engine.tracing.linear_algebra import DECOMPOSITIONS as OF_MATRICES
 from engine.tracing.lowering import RULES
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
@@ -305,6 +307,7 @@ CASES = {
     **WRITES,
     **SPECIAL_CASES,
     **FOURIER_CASES,
+    **MATRIX_CASES,
 }
 
 
@@ -348,10 +351,10 @@ class Seen(TorchDispatchMode):
 @pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 def test_every_decomposition_is_reached_by_a_case() -> None:
     seen = Seen()
-    for function in (*MORE.values(), *WRITES.values(), *SPECIAL_CASES.values()):
+    for function in (*MORE.values(), *WRITES.values(), *SPECIAL_CASES.values(), *MATRIX_CASES.values()):
         x = torch.linspace(-1.3, 1.7, prod(SHAPE)).reshape(SHAPE).requires_grad_()
         with seen:
             function(x).float().sum().backward()
-    assert not {str(operator) for operator in (*DECOMPOSED, *OWN, *SPECIAL)} - {
+    assert not {str(operator) for operator in (*DECOMPOSED, *OWN, *SPECIAL, *OF_MATRICES)} - {
         str(operator) for operator in seen.operators
     }
