@@ -28,6 +28,12 @@ static inline float isobit_fn_erf(float x) {
     return isobit_unless_nan(x, isobit_with_sign((float)(a * isobit_polynomial(ERF, v)), x));
 }
 
+// Fetches what is read and written 512 elements from here on: the processor itself does so only up to the next page.
+static inline void isobit_fetch(const float *x, const float *y, int64_t n) {
+    constexpr int64_t ahead = 512, line = 16;
+    for (int64_t i = ahead; i < ahead + n; i += line) __builtin_prefetch(x + i), __builtin_prefetch(y + i);
+}
+
 #define ISOBIT_BLOCK(NAME, FUNCTION)                                                                                   \
     static inline void NAME(const float *x, float *y, int64_t n) {                                                     \
         _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) y[i] = FUNCTION(x[i]);                                    \
@@ -72,6 +78,7 @@ static inline bool isobit_trig_all_small(const float *x, int64_t n) {
     static inline void NAME(const float *x, float *y, int64_t n) {                                                     \
         for (int64_t start = 0; start < n; start += 256) {                                                             \
             const int64_t stop = start + 256 < n ? start + 256 : n;                                                    \
+            isobit_fetch(x + start, y + start, 256);                                                                   \
             if (isobit_trig_all_small(x + start, stop - start)) {                                                      \
                 _Pragma("GCC ivdep") for (int64_t i = start; i < stop; i++) y[i] = SMALL(x[i]);                        \
             } else {                                                                                                   \

@@ -44,7 +44,8 @@ static inline uint32_t mask_of(uint32_t first, uint32_t second) { return _mm512_
 static inline uint32_t at_most_mask(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 static inline uint32_t equal_mask(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 
-// 1 / sqrt(x) with a relative error below 2^-14
+// 1 / x, 1 / sqrt(x) with relative errors below 2^-14
+static inline Vector near_inverse(Vector x) { return _mm512_maskz_rcp14_ps(0xffff, x); }
 static inline Vector near_rsqrt(Vector x) { return _mm512_maskz_rsqrt14_ps(0xffff, x); }
 
 }  // namespace

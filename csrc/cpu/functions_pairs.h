@@ -149,9 +149,11 @@ struct isobit_pair {
     Floats high, low;
 };
 
-// a / b, where the low parts are below 2^-13 of b: relative error 2^-37
+// a / b, where the low parts are below 2^-13 of b: relative error 2^-37. The inverse may err by 2^-23, as the rest is
+// taken from what it gives.
 static inline isobit_pair isobit_quotient(isobit_pair a, isobit_pair b) {
-    const Floats inverse = all(1.0f) / b.high, y = a.high * inverse;
+    const Floats near = {near_inverse(b.high.first), near_inverse(b.high.second)};
+    const Floats inverse = fma(near, less(b.high, near, all(1.0f)), near), y = a.high * inverse;
     const Floats rest = less(y, b.low, less(y, b.high, a.high) + a.low);
     return {y, rest * less(inverse, b.low * inverse, inverse)};
 }
@@ -237,6 +239,7 @@ static inline void isobit_block_fast(const float *x, float *y, int64_t n) {
     isobit_waiting<F> waiting;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
+        isobit_fetch(x + i, y + i, LANES);
         const isobit_rounded result = Fast::value({load(x + i), load(x + i + LANES / 2)});
         if (__builtin_expect(result.sure != EVERY, 0)) waiting.add(x + i, result.sure ^ EVERY, y + i);
         store(y + i, result.y.first), store(y + i + LANES / 2, result.y.second);
