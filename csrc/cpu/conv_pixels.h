@@ -42,27 +42,46 @@ struct PixelImage {
     }
 };
 
+// to[i] = q[i * step] for i below count.
+template <int STEP>
+static inline void widen(const int32_t *q, int64_t step, int64_t count, double *to) {
+    for (int64_t i = 0; i < count; ++i) to[i] = q[i * (STEP ? STEP : step)];
+}
+
 // Writes the plane x[H, W] into its padding, which is left as it is.
 static inline void fill_pixels(const float *x, int64_t H, int64_t W, const Scale &scale, const PixelImage &image,
                                double *out) {
+    static thread_local Scratch scratch;
     const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
-    for (int64_t h = 0; h < H; ++h, x += W) {
-        double *row = out + image.offset(h + image.low[0], 0);
-        int64_t phase = image.low[1] % image.step[1], column = image.low[1] / image.step[1];
-        for (int64_t w = 0; w < W; w += LANES) {
-            const int count = static_cast<int>(std::min<int64_t>(LANES, W - w));
-            int32_t q[LANES];
-            store(q, quantised(load_some(x + w, count), up0, up1));
-            if (image.step[1] == 1) {
-                for (int i = 0; i < count; ++i) row[image.low[1] + w + i] = q[i];
-                continue;
-            }
-            for (int i = 0; i < count; ++i) {
-                row[phase * image.rows * image.columns + column] = q[i];
-                if (++phase == image.step[1]) phase = 0, ++column;
-            }
+    int32_t *const q = scratch.get<int32_t>(H * W + LANES);
+    for (int64_t i = 0; i < H * W; i += LANES)
+        store(q + i, quantised(load_some(x + i, static_cast<int>(std::min<int64_t>(LANES, H * W - i))), up0, up1));
+    const int64_t step = image.step[1];
+    for (int64_t w = 0; w < std::min(W, step); ++w) {  // a phase
+        const int64_t count = (W - w + step - 1) / step;
+        double *to = out + image.offset(image.low[0], w + image.low[1]);
+        for (int64_t h = 0; h < H; ++h) {
+            const int32_t *const from = q + h * W + w;
+            if (image.step[0] > 1) to = out + image.offset(h + image.low[0], w + image.low[1]);
+            if (step == 1)
+                widen<1>(from, 1, count, to);
+            else if (step == 2)
+                widen<2>(from, 2, count, to);
+            else
+                widen<0>(from, step, count, to);
+            to += image.columns;
         }
     }
+    scratch.release();
+}
+
+// Rows of `count` floats, `pitch` from each other, one after another.
+static inline void copy_rows(const float *from, int64_t pitch, int64_t rows, int64_t count, float *to) {
+    for (int64_t row = 0; row < rows; ++row, from += pitch, to += count)
+        for (int64_t i = 0; i < count; i += LANES) {
+            const int some = static_cast<int>(std::min<int64_t>(LANES, count - i));
+            store_some(reinterpret_cast<int32_t *>(to + i), (Ints)load_some(from + i, some), some);
+        }
 }
 
 // One element of a filter; 0 where the scale is no number, so that the sum is one.
@@ -70,32 +89,51 @@ static inline double filter_integer(float w, const Scale &scale) {
     return std::isnan(scale.down) ? 0 : std::nearbyint(w * scale.up[0] * scale.up[1]);
 }
 
-// Elements of the filter: where each meets the image of pixel 0, and its integer.
+// Elements of filters that share an image: where each meets the image of pixel 0, and its integer in every filter,
+// [filter][element].
 struct Taps {
     std::vector<int64_t> offsets;
     std::vector<double> weights;
 
-    void add(int64_t offset, double weight) {
-        offsets.push_back(offset);
-        weights.push_back(weight);
-    }
+    int64_t count() const { return static_cast<int64_t>(offsets.size()); }
 };
 
-// out[i] = rounded sum over the taps of weight * image[offset + i], for i below count and to the end of a block.
-static inline void correlate(const double *image, const Taps &taps, int64_t count, double down, float *out) {
+constexpr int MOST_OUTPUTS = LANES == 16 ? 4 : 2;  // whose sums stay in registers
+
+// out[o * pitch + i] = rounded sum over the taps of weights[o][tap] * image[offset + i], for i below count and to the
+// end of a block.
+template <int OUTPUTS>
+static inline void correlate(const double *image, const Taps &taps, int64_t first, int64_t count, const double *down,
+                             float *out, int64_t pitch) {
+    const double *const weights = taps.weights.data() + first * taps.count();
     for (int64_t begin = 0; begin < count; begin += PIXELS) {
-        Doubles sums[PIXEL_VECTORS] = {};
-        for (size_t tap = 0; tap < taps.offsets.size(); ++tap) {
-            const double *at = image + begin + taps.offsets[tap];
-            const Doubles weight = taps.weights[tap] - Doubles{};
+        Doubles sums[OUTPUTS][PIXEL_VECTORS] = {};
+        for (int64_t tap = 0; tap < taps.count(); ++tap) {
+            Doubles pixels[PIXEL_VECTORS];
             for (int v = 0; v < PIXEL_VECTORS; ++v)
-                sums[v] = multiply_add(sums[v], load_doubles(at + v * DOUBLES), weight);
+                pixels[v] = load_doubles(image + begin + taps.offsets[tap] + v * DOUBLES);
+            for (int o = 0; o < OUTPUTS; ++o) {
+                const Doubles weight = weights[o * taps.count() + tap] - Doubles{};
+                for (int v = 0; v < PIXEL_VECTORS; ++v) sums[o][v] = multiply_add(sums[o][v], pixels[v], weight);
+            }
         }
-        double whole[PIXELS];
-        std::memcpy(whole, sums, sizeof whole);
-        for (int i = 0; i < PIXELS; ++i)
-            out[begin + i] = static_cast<float>(static_cast<double>(static_cast<float>(whole[i])) * down);
+        for (int o = 0; o < OUTPUTS; ++o) {
+            double whole[PIXELS];
+            std::memcpy(whole, sums[o], sizeof whole);
+            for (int i = 0; i < PIXELS; ++i)
+                out[o * pitch + begin + i] =
+                    static_cast<float>(static_cast<double>(static_cast<float>(whole[i])) * down[o]);
+        }
     }
+}
+
+// Filters [first, first + outputs), for outputs up to MOST_OUTPUTS.
+static inline void correlate(const double *image, const Taps &taps, int64_t first, int outputs, int64_t count,
+                             const double *down, float *out, int64_t pitch) {
+    if (outputs == 4) return correlate<4>(image, taps, first, count, down, out, pitch);
+    for (int o = 0; o < outputs; o += 2)
+        (outputs - o > 1 ? correlate<2> : correlate<1>)(image, taps, first + o, count, down + o, out + o * pitch,
+                                                        pitch);
 }
 
 constexpr int TAPS_AT_ONCE = 9;

@@ -38,25 +38,29 @@ static inline void conv_small_groups(const Geometry &z, const FloatImage &x, con
                                      const GroupScales &x_scales, const GroupScales &w_scales, int threads,
                                      float *out) {
     const PixelImage image = padded_pixels(z);
-    const int64_t count = (z.P - 1) * image.columns + z.Q;
-    std::vector<Taps> taps(z.O);
-    const float *filter = w.x;
+    const int64_t count = (z.P - 1) * image.columns + z.Q, K = z.D * z.R * z.S, pitch = count + PIXELS;
+    Taps taps;
+    for (int64_t d = 0; d < z.D; ++d)
+        for (int64_t r = 0; r < z.R; ++r)
+            for (int64_t s = 0; s < z.S; ++s)
+                taps.offsets.push_back(d * image.plane() + image.offset(r * z.dilation[0], s * z.dilation[1]));
+    taps.weights.resize(z.O * K);
     for (int64_t o = 0; o < z.O; ++o)
-        for (int64_t d = 0; d < z.D; ++d)
-            for (int64_t r = 0; r < z.R; ++r)
-                for (int64_t s = 0; s < z.S; ++s)
-                    taps[o].add(d * image.plane() + image.offset(r * z.dilation[0], s * z.dilation[1]),
-                                filter_integer(*filter++, w_scales.scales[o]));
-    const int64_t doubles = image.size(z.D), floats = count + PIXELS;
+        for (int64_t k = 0; k < K; ++k) taps.weights[o * K + k] = filter_integer(w.x[o * K + k], w_scales.scales[o]);
+    const int64_t doubles = image.size(z.D), floats = MOST_OUTPUTS * pitch;
     for_each_image(threads, z.N * z.groups, doubles, floats, [&](int64_t unit, double *pixels, float *rows) {
         const int64_t n = unit / z.groups, group = unit % z.groups;
         const Scale &scale = x_scales.scales[unit];
         for (int64_t d = 0; d < z.D; ++d)
             fill_pixels(x.x + (unit * z.D + d) * z.H * z.W, z.H, z.W, scale, image, pixels + d * image.plane());
-        for (int64_t o = group * z.E; o < (group + 1) * z.E; ++o) {
-            correlate(pixels, taps[o], count, scale.down * w_scales.scales[o].down, rows);
-            for (int64_t p = 0; p < z.P; ++p)
-                std::memcpy(out + ((n * z.O + o) * z.P + p) * z.Q, rows + p * image.columns, z.Q * sizeof(float));
+        for (int64_t e = 0; e < z.E; e += MOST_OUTPUTS) {
+            const int outputs = static_cast<int>(std::min<int64_t>(MOST_OUTPUTS, z.E - e));
+            const int64_t first = group * z.E + e;
+            double down[MOST_OUTPUTS];
+            for (int o = 0; o < outputs; ++o) down[o] = scale.down * w_scales.scales[first + o].down;
+            correlate(pixels, taps, first, outputs, count, down, rows, pitch);
+            for (int o = 0; o < outputs; ++o)
+                copy_rows(rows + o * pitch, image.columns, z.P, z.Q, out + (n * z.O + first + o) * z.P * z.Q);
         }
     });
 }
@@ -75,36 +79,52 @@ struct PhaseSpan {
 static inline void conv_grad_input_small_groups(const Geometry &z, const PixelImage &image, const FloatImage &g,
                                                 const FloatImage &w, const GroupScales &g_scales,
                                                 const GroupScales &w_scales, int threads, float *out) {
-    const int64_t phases = z.stride[0] * z.stride[1];
-    std::vector<Taps> taps(z.C * phases);
-    for (int64_t c = 0; c < z.C; ++c)
-        for (int64_t e = 0; e < z.E; ++e)
-            for (int64_t r = 0; r < z.R; ++r)
-                for (int64_t s = 0; s < z.S; ++s) {
-                    const int64_t row = r * z.dilation[0], column = s * z.dilation[1];
-                    const int64_t phase = row % z.stride[0] * z.stride[1] + column % z.stride[1];
-                    const float value = w.x[(((c / z.D * z.E + e) * z.D + c % z.D) * z.R + r) * z.S + s];
-                    const int64_t u = image.low[0] - row / z.stride[0], v = image.low[1] - column / z.stride[1];
-                    taps[c * phases + phase].add(e * image.plane() + u * image.columns + v,
-                                                 filter_integer(value, w_scales.scales[c]));
-                }
-    const int64_t floats = image.plane() + PIXELS;
+    const int64_t phases = z.stride[0] * z.stride[1], pitch = image.plane() + PIXELS;
+    std::vector<Taps> taps(phases);
+    std::vector<std::vector<int64_t>> elements(phases);  // of w[group * E, channel], for each tap
+    for (int64_t e = 0; e < z.E; ++e)
+        for (int64_t r = 0; r < z.R; ++r)
+            for (int64_t s = 0; s < z.S; ++s) {
+                const int64_t row = r * z.dilation[0], column = s * z.dilation[1];
+                const int64_t phase = row % z.stride[0] * z.stride[1] + column % z.stride[1];
+                const int64_t u = image.low[0] - row / z.stride[0], v = image.low[1] - column / z.stride[1];
+                taps[phase].offsets.push_back(e * image.plane() + u * image.columns + v);
+                elements[phase].push_back((e * z.D * z.R + r) * z.S + s);
+            }
+    for (int64_t phase = 0; phase < phases; ++phase)
+        for (int64_t c = 0; c < z.C; ++c) {
+            const float *const from = w.x + (c / z.D * z.E * z.D + c % z.D) * z.R * z.S;
+            for (const int64_t element : elements[phase])
+                taps[phase].weights.push_back(filter_integer(from[element], w_scales.scales[c]));
+        }
+    const int64_t floats = MOST_OUTPUTS * pitch;
     for_each_image(threads, z.N * z.groups, image.size(z.E), floats, [&](int64_t unit, double *pixels, float *rows) {
         const Scale &scale = g_scales.scales[unit];
         for (int64_t e = 0; e < z.E; ++e)
             fill_pixels(g.x + (unit * z.E + e) * z.P * z.Q, z.P, z.Q, scale, image, pixels + e * image.plane());
-        for (int64_t index = 0; index < z.D * phases; ++index) {
-            const int64_t d = index / phases, a = index % phases / z.stride[1], b = index % z.stride[1];
-            const int64_t c = unit % z.groups * z.D + d;
+        for (int64_t phase = 0; phase < phases; ++phase) {
+            const int64_t a = phase / z.stride[1], b = phase % z.stride[1];
             const PhaseSpan down(a, z.stride[0], z.padding[0], z.H), across(b, z.stride[1], z.padding[1], z.W);
             const int64_t U = down.last - down.first, V = across.last - across.first;
             if (U <= 0 || V <= 0) continue;
-            correlate(pixels + down.first * image.columns + across.first, taps[c * phases + index % phases],
-                      (U - 1) * image.columns + V, scale.down * w_scales.scales[c].down, rows);
-            float *to = out + ((unit * z.D + d) * z.H + down.first * z.stride[0] + a - z.padding[0]) * z.W +
-                        across.first * z.stride[1] + b - z.padding[1];
-            for (int64_t u = 0; u < U; ++u, to += z.stride[0] * z.W)
-                for (int64_t v = 0; v < V; ++v) to[v * z.stride[1]] = rows[u * image.columns + v];
+            for (int64_t d = 0; d < z.D; d += MOST_OUTPUTS) {
+                const int outputs = static_cast<int>(std::min<int64_t>(MOST_OUTPUTS, z.D - d));
+                const int64_t c = unit % z.groups * z.D + d;
+                double scales[MOST_OUTPUTS];
+                for (int o = 0; o < outputs; ++o) scales[o] = scale.down * w_scales.scales[c + o].down;
+                correlate(pixels + down.first * image.columns + across.first, taps[phase], c, outputs,
+                          (U - 1) * image.columns + V, scales, rows, pitch);
+                for (int o = 0; o < outputs; ++o) {
+                    float *to = out + ((unit * z.D + d + o) * z.H + down.first * z.stride[0] + a - z.padding[0]) * z.W +
+                                across.first * z.stride[1] + b - z.padding[1];
+                    if (phases == 1) {
+                        copy_rows(rows + o * pitch, image.columns, U, V, to);
+                        continue;
+                    }
+                    for (int64_t u = 0; u < U; ++u, to += z.stride[0] * z.W)
+                        for (int64_t v = 0; v < V; ++v) to[v * z.stride[1]] = rows[o * pitch + u * image.columns + v];
+                }
+            }
         }
     });
 }
