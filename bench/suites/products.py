@@ -17,7 +17,9 @@ MODELS = ((4096, 768, 3072), (768, 4096, 3072))
 SMALL = ((64, 64, 64), (128, 128, 128), (256, 256, 256))
 VECTORS = ((1, 4096, 4096), (4096, 4096, 1))
 HEADS = (96, 256, 64)  # batch times heads, positions, features of a head
-CONVOLUTIONS: dict[str, Sizes] = {  # (input, weight, stride, padding) of ResNet's stages at batch 8
+# (input, weight, stride, padding) at batch 8 of ResNet's stages, then of ConvNeXt's, EfficientNet's and MobileNet's
+# depthwise filters and of ResNeXt's groups.
+CONVOLUTIONS: dict[str, Sizes] = {
     "3x3 64 at 56": ((8, 64, 56, 56), (64, 64, 3, 3), 1, 1),
     "3x3 128 at 28": ((8, 128, 28, 28), (128, 128, 3, 3), 1, 1),
     "3x3 stride 2 128 to 256 at 28": ((8, 128, 28, 28), (256, 128, 3, 3), 2, 1),
@@ -26,6 +28,10 @@ CONVOLUTIONS: dict[str, Sizes] = {  # (input, weight, stride, padding) of ResNet
     "1x1 64 to 256 at 56": ((8, 64, 56, 56), (256, 64, 1, 1), 1, 0),
     "1x1 stride 2 256 to 512 at 56": ((8, 256, 56, 56), (512, 256, 1, 1), 2, 0),
     "7x7 stride 2 3 to 64 at 224": ((8, 3, 224, 224), (64, 3, 7, 7), 2, 3),
+    "depthwise 7x7 96 at 56": ((8, 96, 56, 56), (96, 1, 7, 7), 1, 3),
+    "depthwise 5x5 672 at 14": ((8, 672, 14, 14), (672, 1, 5, 5), 1, 2),
+    "depthwise 3x3 stride 2 96 at 112": ((8, 96, 112, 112), (96, 1, 3, 3), 2, 1),
+    "grouped 3x3 128 in 32 at 56": ((8, 128, 56, 56), (128, 4, 3, 3), 1, 1),
 }
 
 
@@ -75,17 +81,17 @@ def product_case(
 def convolution(kind: str, width: str, sizes: Sizes, threads: int) -> Competitors:
     """A convolution or one of its gradients beside torch's, which is oneDNN's where torch has it."""
     x_shape, w_shape, stride, padding = sizes
-    x, w = normal(*x_shape), normal(*w_shape, seed=1)
+    x, w, groups = normal(*x_shape), normal(*w_shape, seed=1), x_shape[1] // w_shape[1]
     p, q = torch.from_numpy(x), torch.from_numpy(w)
-    forward = partial(torch.nn.functional.conv2d, p, q, None, stride, padding)
+    forward = partial(torch.nn.functional.conv2d, p, q, None, stride, padding, 1, groups)
     strides, paddings = (stride, stride), (padding, padding)
-    shared = {"stride": strides, "padding": paddings, "dilation": (1, 1), "groups": 1, "width": width}
+    shared = {"stride": strides, "padding": paddings, "dilation": (1, 1), "groups": groups, "width": width}
     run = partial(backend().run, threads=threads)
     if kind == "conv":
         return Competitors(partial(run, "conv", [x, w], shared), {"torch": forward})
     gradient = normal(*forward().shape, seed=2)
     mask = [kind == "conv_grad_input", kind == "conv_grad_weight", False]
-    numbers = (None, strides, paddings, (1, 1), False, (0, 0), 1, mask)
+    numbers = (None, strides, paddings, (1, 1), False, (0, 0), groups, mask)
     theirs = partial(torch.ops.aten.convolution_backward, torch.from_numpy(gradient), p, q, *numbers)
     inputs = [gradient, w] if mask[0] else [gradient, x]
     size = x_shape[2:] if mask[0] else w_shape[2:]
