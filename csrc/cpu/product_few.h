@@ -86,10 +86,8 @@ static void multiply_few(const View &many, const View &few_view, const Range &ra
     const FewLines few = quantise_few<WIDE, FEW>(few_view, range, many.is_along(), scratch);
     const int used = static_cast<int>(few_view.lines);
     const bool is_guessed = FEW == 1 && !many.is_along() && many.K >= LEAST_GUESSED && many.K * many.lines >= CACHED;
-    const int64_t share = (many.lines + 4 * threads - 1) / (4 * threads);
-    const int64_t widest = many.is_along() ? ALONG
-                           : is_guessed    ? GuessedBand::lines(WIDE)
-                                           : BAND / (FEW * (WIDE ? 3 : 1));
+    const int64_t pieces = is_guessed ? threads : 4 * threads, share = (many.lines + pieces - 1) / pieces;
+    const int64_t widest = many.is_along() ? ALONG : is_guessed ? GUESSED_LINES : BAND / (FEW * (WIDE ? 3 : 1));
     const bool is_shared = threads > 1 && !many.is_along();
     const int64_t least = is_shared ? std::clamp<int64_t>(share, std::min<int64_t>(widest, 512), widest) : widest;
     const int64_t lines = (least + LANES - 1) / LANES * LANES;
