@@ -153,6 +153,10 @@ class Decomposed(torch.fx.Interpreter):
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         return super().call_function(aten.reshape.default if target is aten.view.default else target, args, kwargs)
 
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A constant as a tensor that may be written to."""
+        return aten.lift_fresh_copy.default(super().get_attr(target, args, kwargs))
+
     def run_node(self, n: torch.fx.Node) -> Any:
         try:
             return super().run_node(n)

@@ -52,12 +52,14 @@ class KnownValues(TorchDispatchMode):
         """The real tensor behind one; a tensor that was made before the step is behind itself."""
         if tensor not in self.known and type(tensor) is Tensor and tensor.numel() <= LARGEST:
             self._set(tensor, tensor)
-        value = self.known.get(tensor)
-        return None if value is None or value.untyped_storage()._cdata in self.changed else value
+        value, storage = self.known.get(tensor, (None, None))
+        if value is None or storage != _storage(tensor) or _storage(value) in self.changed:
+            return None  # its data were exchanged, or written over
+        return value
 
     def _set(self, tensor: Tensor, real: Tensor) -> None:
         with _disable_current_modes():
-            self.known[tensor] = real.detach().clone()
+            self.known[tensor] = real.detach().clone(), _storage(tensor)
 
     def _real(self, func: Any, args: Any, kwargs: Any) -> Any:
         args, kwargs = tree_map(lambda x: self._value(x) if isinstance(x, Tensor) else x, (args, kwargs))
@@ -67,7 +69,7 @@ class KnownValues(TorchDispatchMode):
     def _remember(self, result: Any, real: Any) -> None:
         for tensor, value in zip(tree_leaves(result), tree_leaves(real), strict=True):
             if isinstance(tensor, FakeTensor) and isinstance(value, Tensor):
-                self.known[tensor] = value
+                self.known[tensor] = value, _storage(tensor)
 
     def _forget(self, func: Any, args: Any, kwargs: Any) -> None:
         """What shares a storage with a tensor that is written to is no longer known."""
@@ -80,9 +82,8 @@ class KnownValues(TorchDispatchMode):
 
     def _forget_each(self, value: Any) -> None:
         for tensor in tree_leaves(value):
-            real = self.known.get(tensor) if isinstance(tensor, Tensor) else None
-            if real is not None:
-                self.changed.add(real.untyped_storage()._cdata)
+            if isinstance(tensor, Tensor) and tensor in self.known:
+                self.changed.add(_storage(self.known[tensor][0]))
 
     def _counted(self, indices: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Known masks as the indices of what they choose."""
@@ -102,8 +103,12 @@ class KnownValues(TorchDispatchMode):
         if not isinstance(real, Tensor):
             return real
         lifted = aten.clone.default(real)
-        self.known[lifted] = real
+        self.known[lifted] = real, _storage(lifted)
         return lifted
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
 
 
 def _are_small(result: Any) -> bool:
