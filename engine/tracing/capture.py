@@ -26,7 +26,7 @@ from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.known_values import KnownValues
 from engine.tracing.linear_algebra import Determinants
-from engine.tracing.plain_layers import plain_layers
+from engine.tracing.plain_layers import attributes_as_they_are, plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.rewritten import rewritten
 from engine.tracing.statistics import VisibleStatistics
@@ -83,6 +83,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
             random.loss_is_done()
             lines.follow(metrics["loss"])
             gradients = _gradients(metrics["loss"], leaves)
+            states = held_by(model, leaves, states)
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
         return [value.detach().clone() for group in (metrics, gradients, leaves, states) for value in group.values()]
 
@@ -98,6 +99,7 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
     mode = ExplicitRandomness(key)
     held = _reparametrize_module(model, dict(tensors), tie_weights=True)
     with (
+        attributes_as_they_are(model),
         held,
         plain_layers(),
         views_of_pairs(),
@@ -110,6 +112,28 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
         mode,
     ):
         yield mode
+
+
+def held_by(model: torch.nn.Module, leaves: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The buffers as a loss leaves them: changed in place, or others that it has put in their place."""
+    for name, leaf in leaves.items():
+        if _attribute(model, name) is not leaf:
+            raise TraceError(
+                f"trace: the loss puts another tensor in the place of parameter {name}; write to it in place"
+            )
+    after = {name: _attribute(model, name) for name in states}
+    for name, state in states.items():
+        new = after[name]
+        if not isinstance(new, Tensor) or (new.shape, new.dtype) != (state.shape, state.dtype):
+            form = f"{new.dtype} of shape {tuple(new.shape)}" if isinstance(new, Tensor) else repr(new)
+            wanted = f"{state.dtype} of shape {tuple(state.shape)}"
+            raise TraceError(f"trace: the loss leaves {form} as buffer {name}, want {wanted} as before")
+    return after
+
+
+def _attribute(model: torch.nn.Module, name: str) -> Any:
+    path, _, last = name.rpartition(".")
+    return getattr(model.get_submodule(path), last)
 
 
 def _metrics(result: Any) -> dict[str, Tensor]:

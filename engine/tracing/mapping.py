@@ -12,8 +12,9 @@ from torch import Tensor
 from engine.outputs import PREFIX
 from engine.program import SCALAR_INT64, Program
 from engine.tracing.builder import Builder, Value
-from engine.tracing.capture import Captured, graph_of, plain_step, without_mutation
+from engine.tracing.capture import Captured, graph_of, held_by, plain_step, without_mutation
 from engine.tracing.errors import TraceError, UsersLines
+from engine.tracing.known_values import KnownValues
 from engine.tracing.lowering import DTYPES, Lowering
 from engine.tracing.step import state_array
 from kernels.types import NUMPY_DTYPE, TensorType, type_of
@@ -72,8 +73,9 @@ def _captured(model: torch.nn.Module, outputs: Outputs, batch: Mapping[str, Tens
         leaves = {name: next(values).clone() for name in parameters}
         states = {name: next(values).clone() for name in buffers}
         fields = {name: next(values) for name in batch}
-        with torch.no_grad(), plain_step(model, {**leaves, **states}, next(values)), UsersLines():
+        with torch.no_grad(), plain_step(model, {**leaves, **states}, next(values)), UsersLines(), KnownValues():
             made = _checked(outputs(model, fields))
+            states = held_by(model, leaves, states)
         names[:] = made
         return [value.detach().clone() for value in (*made.values(), *leaves.values(), *states.values())]
 

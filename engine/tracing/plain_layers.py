@@ -31,6 +31,18 @@ def plain_layers() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def attributes_as_they_are(model: torch.nn.Module) -> Iterator[None]:
+    """What a step sets on its modules, such as a table made in its first call, is not kept: it has no values."""
+    before = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            vars(module).clear()
+            vars(module).update(attributes)
+
+
 def _given(mask: torch.Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
     """The caller's hint that a mask is causal; without one the mask is added as it is, which gives the same numbers."""
     return is_causal is True

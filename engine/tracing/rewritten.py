@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.ctc import MEAN, SUM, ctc_loss
+from engine.tracing.errors import TraceError
 from engine.tracing.fourier import istft, stft
 from engine.tracing.grid_sample import grid_sampler
 from engine.tracing.own_decompositions import masked_scatter
@@ -180,6 +181,15 @@ def _imag(x: Tensor) -> Tensor:
     return torch.view_as_real(x)[..., 1]
 
 
+def _with_data(x: Tensor, value: Tensor) -> None:
+    """x.data = value as a copy, which a graph shows."""
+    if value.shape != x.shape or value.dtype != x.dtype:
+        raise TraceError(
+            f"trace: got {value.dtype} of shape {tuple(value.shape)} as data of {x.dtype} of shape {tuple(x.shape)}"
+        )
+    x.detach().copy_(value)
+
+
 REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (nn.modules.batchnorm._BatchNorm, "forward", _batch_norm),
     (F, "embedding_bag", _embedding_bag),
@@ -201,6 +211,7 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (torch, "polar", _polar),
     (torch, "real", lambda torchs, x: _real(x)),
     (torch, "imag", lambda torchs, x: _imag(x)),
+    (Tensor, "data", property(vars(torch._C.TensorBase)["data"].__get__, _with_data)),
     (ComplexTensor, "real", property(_real)),
     (ComplexTensor, "imag", property(_imag)),
     (torch, "grid_sampler", grid_sampler),
