@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from torch.distributions import Distribution
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules import transformer
+
+HELD = (dict, OrderedDict, list, set)
 
 
 @contextmanager
@@ -33,14 +36,19 @@ def plain_layers() -> Iterator[None]:
 
 @contextmanager
 def attributes_as_they_are(model: torch.nn.Module) -> Iterator[None]:
-    """What a step sets on its modules, such as a table made in its first call, is not kept: it has no values."""
-    before = [(module, dict(vars(module))) for module in model.modules()]
+    """What a step sets on its modules, such as a table made in its first call, is not kept: it has no values.
+
+    Nor is what it adds to their lists and dicts, such as hooks: a module that notes that it has added them adds them
+    again.
+    """
+    before = [(vars(module), dict(vars(module))) for module in model.modules()]
+    held = [(value, value.copy()) for _, attributes in before for value in attributes.values() if type(value) in HELD]
     try:
         yield
     finally:
-        for module, attributes in before:
-            vars(module).clear()
-            vars(module).update(attributes)
+        for now, then in (*before, *held):
+            now.clear()
+            (now.extend if isinstance(now, list) else now.update)(then)
 
 
 def _given(mask: torch.Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:

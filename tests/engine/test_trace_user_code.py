@@ -280,6 +280,26 @@ def test_what_a_step_keeps_on_its_modules_is_not_kept_by_tracing() -> None:
     assert model.calls == 0 and model.table is None
 
 
+class Hooked(nn.Module):
+    """Its first call adds a hook to its layer, and notes so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.is_hooked, self.made = nn.Linear(4, 4), False, dict[int, Tensor]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.is_hooked:
+            self.layer.register_forward_hook(lambda layer, operands, result: 2 * result)
+            self.is_hooked = True
+        return self.layer(x) * self.made.setdefault(4, torch.arange(4.0))
+
+
+def test_hooks_and_tables_of_the_first_call_are_not_kept_twice() -> None:
+    model = Hooked()
+    require_equal(job_of(model, loss, DATA))
+    assert not model.is_hooked and not model.layer._forward_hooks and not model.made
+
+
 class Rotary(nn.Module):
     """Positions as rotations, written with complex numbers; the frequencies are a plain tensor or made in the pass."""
 
