@@ -28,7 +28,8 @@ class KnownValues(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.known = WeakTensorKeyDictionary()
-        self.changed: set[int] = set()  # storages that hold what was written over with unknown values
+        self.changed: dict[int, Tensor] = {}  # by storage: real tensors behind what was written over; kept, since the
+        # place of one that is gone could be another's
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -83,7 +84,8 @@ class KnownValues(TorchDispatchMode):
     def _forget_each(self, value: Any) -> None:
         for tensor in tree_leaves(value):
             if isinstance(tensor, Tensor) and tensor in self.known:
-                self.changed.add(_storage(self.known[tensor][0]))
+                real = self.known[tensor][0]
+                self.changed[_storage(real)] = real
 
     def _counted(self, indices: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Known masks as the indices of what they choose."""
