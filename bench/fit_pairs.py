@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.fit_functions import TINY, remez
-from bench.fit_tables import inverse, log_interval, single
+from bench.fit_tables import erf_columns, inverse, log_interval, rest, single
 
 HEADER = '''\
 """The tables and polynomials of functions_pairs.py, written by bench/fit_pairs.py.
@@ -48,11 +48,6 @@ def show_constants(comment: str, name: str, numbers: Sequence[mpf]) -> None:
 def quartic(r: mpf) -> mpf:
     """The weight of an error in what r^4 multiplies; not 0 at 0."""
     return r**4 + TINY
-
-
-def rest(numbers: Sequence[mpf]) -> list[mpf]:
-    """What rounding to float32 leaves."""
-    return [number - single(number) for number in numbers]
 
 
 def grid(x: mpf, bits: int) -> mpf:
@@ -103,18 +98,8 @@ def tanh_constants() -> None:
     show_constants("tanh a = a - a^3/3 + a^5 (these, times powers of a^2)", "TANH_POLYNOMIAL", terms)
 
 
-def erf_part(i: int) -> list[mpf]:
-    """Nine coefficients of erf(i/8 + r) in r, lowest power first."""
-    half, centre = mpf(1) / 16, mpf(i) / 8
-    if i == 0:
-        limit = 2 / mp.sqrt(mp.pi)
-        return [mpf(0), *remez(lambda r: mp.erf(r) / r if r else limit, 8, mpf(0), half, lambda r: mpf(1))[0]]
-    return remez(lambda r: mp.erf(centre + r), 9, -half, half, lambda r: mpf(1))[0]
-
-
 def erf_tables() -> None:
-    columns = [list(column) for column in zip(*(erf_part(i) for i in range(32)), strict=True)]
-    for power, column in enumerate(columns):
+    for power, column in enumerate(erf_columns(9)):
         show_table(f"erf(i/8 + r) on |r| <= 1/16: r^{power}", f"ERF_{power}", column)
         if power < PAIRED:
             show_table(f"the rest of r^{power}", f"ERF_{power}_REST", rest(column))

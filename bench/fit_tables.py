@@ -90,23 +90,31 @@ def log_tables() -> None:
     show(f"(ln(1 + r) - r + r^2/2) / r^3 on |r| <= {float(reach):.4f}", "INVERSE_POLYNOMIAL", quartic[0])
 
 
-def erf_part(i: int) -> list[mpf]:
-    """Seven coefficients of erf(i/8 + r) in r, lowest power first."""
-    half, centre = mpf(1) / 16, mpf(i) / 8
-    if i == 0:
+def erf_columns(count: int) -> list[list[mpf]]:
+    """For each power of r, from the lowest on, the 32 coefficients of erf(i/8 + r), of `count` powers."""
+
+    def part(i: int) -> list[mpf]:
+        half, centre = mpf(1) / 16, mpf(i) / 8
+        if i:
+            return remez(lambda r: mp.erf(centre + r), count, -half, half, lambda r: mpf(1))[0]
         limit = 2 / mp.sqrt(mp.pi)
-        return [mpf(0), *remez(lambda r: mp.erf(r) / r if r else limit, 6, mpf(0), half, lambda r: mpf(1))[0]]
-    return remez(lambda r: mp.erf(centre + r), 7, -half, half, lambda r: mpf(1))[0]
+        slope = remez(lambda r: mp.erf(r) / r if r else limit, count - 1, mpf(0), half, lambda r: mpf(1))[0]
+        return [mpf(0), *slope]
+
+    return [list(column) for column in zip(*(part(i) for i in range(32)), strict=True)]
+
+
+def rest(numbers: Sequence[mpf]) -> list[mpf]:
+    """What rounding to float32 leaves."""
+    return [number - single(number) for number in numbers]
 
 
 def erf_tables() -> None:
     """Polynomials around the multiples of 1/8 for erf."""
-    columns = [list(column) for column in zip(*(erf_part(i) for i in range(32)), strict=True)]
-    for power, column in enumerate(columns):
+    for power, column in enumerate(erf_columns(7)):
         show(f"erf(i/8 + r) on |r| <= 1/16: r^{power}", f"ERF_{power}", column)
         if power < 2:
-            rest = [number - single(number) for number in column]
-            show(f"the rest of r^{power}", f"ERF_{power}_REST", rest)
+            show(f"the rest of r^{power}", f"ERF_{power}_REST", rest(column))
 
 
 def main() -> None:
