@@ -10,8 +10,6 @@ inputs nearest to a tie, and their values by MPFR, go to tests/vectors/functions
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import shutil
 import subprocess
@@ -26,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.machine import commit, processor  # noqa: E402
+from bench.report import add_counts  # noqa: E402
 from tests.kernels.mpfr import NAMES, distance, nearest  # noqa: E402
 
 SOURCE = ROOT / "bench" / "exhaustive_functions.cpp"
@@ -83,7 +81,6 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="add the counts to this report")
     parser.add_argument("--vectors", action="store_true")
     arguments = parser.parse_args()
-    report = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         program = build(Path(folder))
@@ -93,11 +90,8 @@ def main() -> int:
                 counts["hardest_log2"] = write_vectors(name, close)
             print(name, arguments.isa, counts, flush=True)
             wrong += int(str(counts["wrong"]))
-            entry = report.setdefault(arguments.isa, {})
-            entry.update(machine=processor(), commit=commit(), date=datetime.date.today().isoformat())
-            entry.setdefault("functions", {})[name] = counts
             if arguments.json:
-                arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+                add_counts(arguments.json, (arguments.isa,), name, counts)
     return 1 if wrong else 0
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import datetime
-import json
 import sys
 import tempfile
 import time
@@ -27,7 +25,7 @@ import triton.language as tl
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.machine import commit, processor  # noqa: E402
+from bench.report import add_counts  # noqa: E402
 from bench.triton_on_cpu import build, source, ttir  # noqa: E402
 from kernels import backends  # noqa: E402
 from kernels.triton import functions, functions_pairs, functions_trig  # noqa: E402
@@ -98,18 +96,14 @@ def main() -> int:
     parser.add_argument("--stop", type=lambda text: int(text, 0), default=2**32, help="check [0, STOP) only")
     parser.add_argument("--json", type=Path, help="add the counts to this report")
     arguments = parser.parse_args()
-    report = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.only.split(","):
             counts = compare(name, Path(folder), range(0, arguments.stop, CHUNK))
             print(name, counts, flush=True)
             wrong += int(str(counts["wrong"]))
-            report.update(machine=processor(), commit=commit(), date=datetime.date.today().isoformat())
-            report.setdefault("triton", triton.__version__)
-            report.setdefault("functions", {})[name] = counts
             if arguments.json:
-                arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+                add_counts(arguments.json, (), name, {**counts, "triton": triton.__version__})
     return 1 if wrong else 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import machine
 from bench.case import Row
 
 
@@ -27,3 +30,14 @@ def write_json(report: dict[str, object], path: Path) -> None:
         part.write("\n")
     os.chmod(part.name, 0o644)
     os.replace(part.name, path)
+
+
+def add_counts(path: Path, section: Sequence[str], name: str, counts: Mapping[str, object]) -> None:
+    """Adds what a check of one function counted to a report of several, with the machine, commit and day of its own."""
+    report = json.loads(path.read_text()) if path.exists() else {}
+    entry = report
+    for key in (*section, "functions"):
+        entry = entry.setdefault(key, {})
+    day = datetime.date.today().isoformat()
+    entry[name] = {**counts, "machine": machine.processor(), "commit": machine.commit(), "date": day}
+    write_json(report, path)
