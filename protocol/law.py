@@ -165,8 +165,8 @@ def require_loadable(fields: tuple[Field, ...], job: Job, value: Input) -> Field
     """The field that a batch input loads; a ValueError where the data set has none that fits."""
     for field in fields:
         shape = (job.batch_size, *field.record_shape)
-        fits = field.records == job.records and value.type.shape == shape and value.type.dtype in LOADS_AS[field.dtype]
-        if field.name == value.name and fits:
+        loads = value.type.shape == shape and value.type.dtype in LOADS_AS[field.dtype]
+        if field.name == value.name and field.records == job.records >= 1 and loads:
             return field
     raise ValueError(f"job: the data set has no field that loads as batch input {value.name!r} of type {value.type}")
 

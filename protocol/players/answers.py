@@ -5,7 +5,6 @@ from __future__ import annotations
 from protocol.game.rows import Tree
 from protocol.players.tensors import Own, Tensor, chosen
 from protocol.players.trace import Trace
-from protocol.referee.geometry import size_of
 from protocol.referee.judge import FAULT_ROOT, answer
 from protocol.referee.openings import Refusal
 from protocol.referee.question import Operand, Question
@@ -47,10 +46,10 @@ class Answers:
     def _choice(self, question: Question) -> int | None:
         if question.phase == "prove":
             return chosen(question, self._source)
-        return self._faulting(question) if question.phase == "fault" else 0
+        return self._faulting() if question.phase == "fault" else 0
 
-    def _faulting(self, question: Question) -> int | None:
-        """The element that the law forbids, or -1 where what stands before has no value already."""
+    def _faulting(self) -> int | None:
+        """The place of what the law forbids, in the operand that holds it; -1 where what stands before has no value."""
         roots = self._trace.entry_roots(self._step)
         before = roots[self._entry - 1] if self._entry else self._trace.state_root(self._step)
         if before == FAULT_ROOT:
@@ -58,6 +57,4 @@ class Answers:
         fault = self._trace.fault(self._step)
         if fault is None or fault[0] != self._entry:
             return None
-        # The law names the element of the operand that holds the index; a row of a table is looked up by each.
-        row = size_of(question.shapes[0][1:]) if question.op == "take_rows" else 1
-        return fault[1] * row
+        return fault[1]

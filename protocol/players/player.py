@@ -75,7 +75,9 @@ class Player(Client):
         """Whether the own trace is the one that this party committed to at this level."""
         if game.level == ELEMENT:
             return number_of(side.root or b"") == sum(self._terms(game))
-        return self._faulted(game) if side.root == FAULT_ROOT else self._tree(game).root == side.root
+        if game.level == NODE:
+            return self.trace.entry_roots(game.step)[game.entry] == side.root
+        return self._tree(game).root == side.root
 
     def _row(self, game: Game) -> tuple[bytes, ...]:
         arity = self._arity(game)
@@ -146,9 +148,6 @@ class Player(Client):
             question = question_of(self._law(game), game, game.side_of(self.address))
             self._sums = {key: self._answers(game).terms(question)}
         return self._sums[key]
-
-    def _faulted(self, game: Game) -> bool:
-        return self.trace.entry_roots(game.step)[game.entry] == FAULT_ROOT
 
     def _law(self, game: Game) -> Law:
         return law_of(self.coordinator.state, game, self.coordinator.params)

@@ -107,10 +107,13 @@ def _fault(question: Question, read: Reader) -> Outcome:
 
 
 def _forbidden(question: Question, read: Reader) -> None:
-    """Compute the chosen place; of a scatter, read the chosen index."""
-    if question.op in SCATTERS:
+    """Compute the chosen place; of what reads indices, read the chosen index: it faults where no element reads it."""
+    if question.op in (*SCATTERS, *LOOKUPS):
         refuse_unless(read.choice < size_of(question.shapes[1]), "the chosen index is outside")
         index_at(question, read.choice, read)
+    elif question.op == "random_bits":
+        refuse_unless(read.choice == 0, "the words of a call fault together, want element 0")
+        value(question.asked(element=0), read)
     elif LEAF_KINDS[question.op] == "value":
         refuse_unless(read.choice < size_of(question.shape), "the chosen element is outside")
         value(question.asked(element=read.choice), read)
