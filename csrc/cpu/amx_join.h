@@ -50,7 +50,7 @@ ISOBIT_INLINE Halves joined(const int32_t *sums) {
         return {shift_right<16>(half.high), _mm512_or_si512(_mm512_slli_epi32(half.high, 16), half.low)};
     }
     const Ints s0 = load(sums), s1 = add(load(sums + TILE), shift_right<8>(s0));
-    const Ints s2 = add(add(load(sums + 2 * TILE), load(sums + 5 * TILE)), shift_right<8>(s1));
+    const Ints s2 = add(load(sums + 2 * TILE), shift_right<8>(s1));
     const Ints s3 = add(load(sums + 3 * TILE), shift_right<8>(s2));
     const Ints b1 = _mm512_maskz_slli_epi16(0x55555555u, s1, 8), b3 = _mm512_slli_epi32(s3, 24);
     const Ints lower = _mm512_ternarylogic_epi32(s0, broadcast(0xff), b1, 0xea);

@@ -39,8 +39,10 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                 fetches};
             multiply_tiles<WIDE>(
                 a, block, is_moderate,
-                [&](int64_t panel, int, int64_t begin, int64_t) {
-                    return TileColumns{b.at(panel, begin), b.panel_bytes()};
+                [&](int64_t panel, int count, int64_t begin, int64_t) {
+                    const int64_t next = panel + count;
+                    return TileColumns{b.at(panel, begin), b.panel_bytes(),
+                                       next < b.panels ? b.at(next, begin) : nullptr};
                 },
                 [&](int64_t panel) {
                     return TileScales{b.scales.moderate_down + panel * SIDE, b.scales.down + panel * SIDE};

@@ -16,7 +16,28 @@ struct TileBlock {
 // A pair of panels of the second operand (of a wide one only the first), from the first step of a chunk on.
 struct TileColumns {
     const int8_t *panel;
-    int64_t next;  // bytes from one panel to the other
+    int64_t next;                   // bytes from one panel to the other
+    const int8_t *ahead = nullptr;  // what is asked for next, in the same order: fetched into L2 meanwhile; or null
+};
+
+// Fetches a few lines a step of the panels that are asked for next, all of them during some eleven units.
+template <bool WIDE>
+struct FetchAhead {
+    static constexpr int PANELS = WIDE ? 1 : 2, LINES = WIDE ? 4 : 3, BYTES = LINES * 64;
+    const int8_t *at[PANELS];
+
+    // The share of unit `unit`; where there is nothing left to fetch it goes for what is there.
+    FetchAhead(const TileColumns &b, const int8_t *there, int64_t unit, int64_t steps) {
+        const int64_t done = unit * steps * BYTES;
+        const bool is_left = b.ahead && done < steps * (WIDE ? 3 : 2) * BLOCK_BYTES;
+        for (int panel = 0; panel < PANELS; ++panel) at[panel] = is_left ? b.ahead + panel * b.next + done : there;
+    }
+    inline __attribute__((always_inline)) void operator()() {
+        for (const int8_t *&panel : at) {
+            for (int line = 0; line < LINES; ++line) __builtin_prefetch(panel + line * 64, 0, 2);
+            panel += BYTES;
+        }
+    }
 };
 
 // Takes the rows of one tile of a row-major result.
@@ -41,17 +62,19 @@ struct RowWriter {
     }
 };
 
-constexpr int UNIT = 6 * TILE;  // the sums of one call of multiply_*: of two narrow tiles, or of a wide one
+// The sums of one call of multiply_*: of a wide tile, or of two narrow ones.
+template <bool WIDE>
+constexpr int UNIT = (WIDE ? 5 : 6) * TILE;
 
 template <bool WIDE, bool BEGINS, class Between>
 static inline void multiply_unit(const TileRows &a, const TileColumns &b, int panels, int64_t steps, int32_t *sums,
-                                 const Between &between) {
+                                 const Between &between, FetchAhead<WIDE> ahead) {
     if (WIDE)
-        multiply_wide<BEGINS>(a, b.panel, steps, sums, between);
+        multiply_wide<BEGINS>(a, b.panel, steps, sums, between, ahead);
     else if (panels == 2)
-        multiply_narrow_twice<BEGINS>(a, b.panel, b.next, steps, sums, between);
+        multiply_narrow_twice<BEGINS>(a, b.panel, b.next, steps, sums, between, ahead);
     else
-        multiply_narrow<BEGINS>(a, b.panel, steps, sums, between);
+        multiply_narrow<BEGINS>(a, b.panel, steps, sums, between, ahead);
 }
 
 // A unit whose sums are there, to be finished while the tile unit multiplies the next one.
@@ -97,9 +120,9 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
     const int64_t tall = block.row_end - block.row, wide = (block.column_end - block.column + PANELS - 1) / PANELS;
     const bool is_whole = a.chunk_end(0) >= steps, has_totals = steps > stretch;
     const bool is_short = !WIDE && steps * STEP <= LONGEST_SHORT;
-    int32_t *const memory =
-        scratch.get<int32_t>(is_whole ? 2 * UNIT : tall * wide * (UNIT + (has_totals ? 2 * PANELS * TILE : 0)));
-    int64_t *const totals = has_totals ? reinterpret_cast<int64_t *>(memory + tall * wide * UNIT) : nullptr;
+    int32_t *const memory = scratch.get<int32_t>(
+        is_whole ? 2 * UNIT<WIDE> : tall * wide * (UNIT<WIDE> + (has_totals ? 2 * PANELS * TILE : 0)));
+    int64_t *const totals = has_totals ? reinterpret_cast<int64_t *>(memory + tall * wide * UNIT<WIDE>) : nullptr;
     Waiting<WIDE, decltype(writer(0, 0))> waiting;
     int64_t begin = 0, stretch_begin = 0, at = 0;
     do {  // once where K is 0
@@ -110,13 +133,14 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
         const bool is_first = stretch_begin == 0, is_last = end == steps;
         const auto multiply = [&](int64_t i, const TileRows &rows, int64_t j, int panels, const TileColumns &b) {
             const int64_t unit = (j - block.column) / PANELS * tall + i - block.row;
-            int32_t *const sums = memory + (is_whole ? at++ % 2 : unit) * UNIT;
+            int32_t *const sums = memory + (is_whole ? at++ % 2 : unit) * UNIT<WIDE>;
             if (!waiting.is_quick) waiting.finish(is_short, is_first, is_last);
             const auto between = [&](int pause) __attribute__((always_inline)) { waiting.quick(pause); };
             if (is_last && block.fetches)
                 for (int panel = 0; panel < panels; ++panel) writer(i, j + panel).fetch();
-            begins ? multiply_unit<WIDE, true>(rows, b, panels, end - begin, sums, between)
-                   : multiply_unit<WIDE, false>(rows, b, panels, end - begin, sums, between);
+            const FetchAhead<WIDE> ahead(b, rows.first, i - block.row, end - begin);
+            begins ? multiply_unit<WIDE, true>(rows, b, panels, end - begin, sums, between, ahead)
+                   : multiply_unit<WIDE, false>(rows, b, panels, end - begin, sums, between, ahead);
             if (!ends) return;
             waiting.sums = sums, waiting.panels = panels;
             waiting.totals = has_totals ? totals + unit * PANELS * TILE : nullptr;

@@ -62,6 +62,12 @@ static inline __attribute__((always_inline)) void dot_tiles() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(SUMS), "i"(A), "i"(B));
 }
 
+// The unit that adds vectors of 512 bits rests after some 2000 cycles without work, and the next tile that is stored
+// then waits 700 cycles for it: one addition a step keeps it awake. zero: 0, and stays it.
+static inline __attribute__((always_inline)) void keep_awake(__m512 &zero) {
+    asm volatile("vaddps %0, %0, %0" : "+v"(zero));
+}
+
 template <int N>
 using Index = std::integral_constant<int, N>;
 
@@ -105,35 +111,37 @@ constexpr auto never = [](int) {};
 
 // b: a panel of columns, [step][digit][16 groups of 4][16 lines][4].
 // sums: [3][16][16], added to unless they begin.
-template <bool BEGINS, class Between>
+template <bool BEGINS, class Between, class Ahead>
 static inline void multiply_narrow(const TileRows &a, const int8_t *b, int64_t steps, int32_t *sums,
-                                   const Between &between) {
+                                   const Between &between, Ahead &ahead) {
     asm volatile("" ::: "memory");  // what was packed is written
     open_sums<BEGINS, 3>(sums), clear<3>();
     const int8_t *rows = a.first;
+    __m512 rest = _mm512_setzero_ps();
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
         load_rows<4>(rows, a.stride), load_tile<6>(b), dot_tiles<0, 4, 6>(), pause(0), pause(1);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 4, 7>(), pause(2), pause(3);
         load_rows<5>(rows + a.digit_size, a.stride), dot_tiles<3, 5, 6>(), pause(4), pause(5);
         dot_tiles<2, 5, 7>(), pause(6), pause(7);
-        rows += a.step_size, b += 2 * BLOCK_BYTES;
+        ahead(), keep_awake(rest), rows += a.step_size, b += 2 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
     close_sums<3>(sums);
-    alignas(64) int32_t rest[TILE];
-    store_tile<3>(rest);
-    add_tile(sums + TILE, rest);
+    alignas(64) int32_t second[TILE];
+    store_tile<3>(second);
+    add_tile(sums + TILE, second);
 }
 
 // Two panels of b at once, the second `next` bytes on; sums: [2][3][16][16]. Every accumulator rests for three products
 // before it is used again: a product takes 16 cycles and its result 52.
-template <bool BEGINS, class Between>
+template <bool BEGINS, class Between, class Ahead>
 static inline void multiply_narrow_twice(const TileRows &a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums,
-                                         const Between &between) {
+                                         const Between &between, Ahead &ahead) {
     asm volatile("" ::: "memory");
     open_sums<BEGINS, 6>(sums);
     const int8_t *rows = a.first;
+    __m512 rest = _mm512_setzero_ps();
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
         const int8_t *const second = b + next;
         load_rows<6>(rows, a.stride);
@@ -145,36 +153,37 @@ static inline void multiply_narrow_twice(const TileRows &a, const int8_t *b, int
         load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
         load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
         load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(7);
-        rows += a.step_size, b += 2 * BLOCK_BYTES;
+        ahead(), keep_awake(rest), rows += a.step_size, b += 2 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
     close_sums<6>(sums);
 }
 
-// sums: [6][16][16], the last being the product of the middle digits.
-template <bool BEGINS, class Between>
+// sums: [5][16][16]. Three registers of operands take eight loads; the order of the products was found by trying.
+template <bool BEGINS, class Between, class Ahead>
 static inline void multiply_wide(const TileRows &a, const int8_t *b, int64_t steps, int32_t *sums,
-                                 const Between &between) {
+                                 const Between &between, Ahead &ahead) {
     asm volatile("" ::: "memory");
-    open_sums<BEGINS, 6>(sums);
+    open_sums<BEGINS, 5>(sums);
     const int8_t *rows = a.first;
+    __m512 rest = _mm512_setzero_ps();
     const auto step = [&](const auto &pause) __attribute__((always_inline)) {
-        load_rows<6>(rows, a.stride);
-        load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(0);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
-        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(2);
-        load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<3, 6, 7>(), pause(3);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(4);
-        load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
-        load_rows<6>(rows + 2 * a.digit_size, a.stride), dot_tiles<2, 6, 7>(), pause(6);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<3, 6, 7>(), pause(7);
-        load_tile<7>(b + 2 * BLOCK_BYTES), dot_tiles<4, 6, 7>();
-        rows += a.step_size, b += 3 * BLOCK_BYTES;
+        load_rows<6>(rows + 2 * a.digit_size, a.stride);
+        load_tile<5>(b + BLOCK_BYTES), dot_tiles<3, 6, 5>(), pause(0);
+        load_rows<7>(rows + a.digit_size, a.stride), dot_tiles<2, 7, 5>(), pause(1);
+        load_tile<5>(b + 2 * BLOCK_BYTES), dot_tiles<3, 7, 5>(), pause(2);
+        load_rows<7>(rows, a.stride), dot_tiles<2, 7, 5>(), pause(3);
+        dot_tiles<4, 6, 5>(), pause(4);
+        load_tile<5>(b), dot_tiles<2, 6, 5>(), pause(5);
+        dot_tiles<0, 7, 5>(), pause(6);
+        load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<1, 6, 5>(), pause(7);
+        load_tile<6>(b + BLOCK_BYTES), dot_tiles<1, 7, 6>();
+        ahead(), keep_awake(rest), rows += a.step_size, b += 3 * BLOCK_BYTES;
     };
     if (steps) step(between);
     while (--steps > 0) step(never);
-    close_sums<6>(sums);
+    close_sums<5>(sums);
 }
 
 }  // namespace isobit::ISOBIT_ISA
