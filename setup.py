@@ -80,6 +80,7 @@ CUDA_ARCHITECTURES = (
     "-gencode=arch=compute_90a,code=sm_90a",
     "-gencode=arch=compute_80,code=compute_80",
 )
+HOPPER_ARCHITECTURES = ("-gencode=arch=compute_90a,code=sm_90a",)  # its instructions are on no other chip
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,7 @@ def find_nvcc() -> str | None:
 
 
 def cuda_units(folder: Path, nvcc: str) -> list[Unit]:
-    command = (
-        nvcc,
-        *CUDA_ARCHITECTURES,
+    flags = (
         "-O3",
         "-std=c++17",
         "--fmad=false",  # as -ffp-contract=off
@@ -180,9 +179,13 @@ def cuda_units(folder: Path, nvcc: str) -> list[Unit]:
         "-cudart=static",
     )
     return [
-        Unit(source, folder / "cuda" / f"{source.stem}.o", command)
+        Unit(source, folder / "cuda" / f"{source.stem}.o", (nvcc, *architectures_of(source), *flags))
         for source in sorted((ROOT / "csrc" / "cuda").glob("*.cu"))
     ]
+
+
+def architectures_of(source: Path) -> tuple[str, ...]:
+    return HOPPER_ARCHITECTURES if source.stem.endswith("_hopper") else CUDA_ARCHITECTURES
 
 
 def compile_all(units: list[Unit]) -> None:

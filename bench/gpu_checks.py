@@ -14,7 +14,7 @@ import torch
 
 from bench.gpu_scale import Scale
 from kernels import backends, conformance, hashing, spec
-from kernels.triton import MEMORY, OPERATORS, compile_group, launch, matmul, tilings
+from kernels.triton import MEMORY, OPERATORS, compile_group, launch, matmul, tilings, tuning
 from kernels.triton.functions_pairs import IN_PAIRS
 from kernels.triton.hashing import many_roots
 
@@ -100,7 +100,7 @@ def every_tiling(scale: Scale) -> Iterator[str]:
         ):
             try:
                 got = matmul.matmul(MEMORY.put(a), MEMORY.put(b), width, tiling)
-            except matmul.TOO_LARGE:
+            except tuning.TOO_LARGE:
                 continue
             if MEMORY.get(got).tobytes() != want:
                 yield f"{width} {tiling}"

@@ -15,7 +15,7 @@ from bench.gpu_checks import applied
 from bench.gpu_scale import Scale
 from bench.models import llama_full, transformer
 from bench.timing import interleaved
-from kernels.triton import MEMORY, device, matmul
+from kernels.triton import MEMORY, device, matmul, tuning
 from kernels.triton.functions_pairs import IN_PAIRS
 from kernels.triton.hashing import many_roots
 from kernels.triton.launch import INTERPRETED
@@ -84,7 +84,7 @@ def products(scale: Scale) -> Iterator[Row]:
             for width, passes in PRODUCTS_OF_DIGITS.items():
                 ours = partial(matmul.matmul, a, b, width)
                 yield timed(scale, ours, rivals, "gpu", f"{width} {layout} {n}^3", passes * 2 * n**3, peak)
-    print("  tilings:", *matmul.chosen().items(), sep="\n    ", flush=True)
+    print("  tilings:", *tuning.chosen().items(), sep="\n    ", flush=True)
 
 
 def composed(write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> Work:

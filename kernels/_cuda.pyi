@@ -1,5 +1,7 @@
 """csrc/cuda/bind.cpp: addresses of tensors on a GPU, started on a stream."""
 
+from collections.abc import Sequence
+
 def devices() -> int: ...
 def multiply(
     a: int,
@@ -15,5 +17,20 @@ def multiply(
     terms: int,
     digits: int,
     qmax: int,
+    tile: int,
+    cluster: int,
+    stream: int,
+) -> None: ...
+def multiply_residues(
+    a: int,
+    b: int,
+    out: int,
+    moduli: Sequence[int],
+    planes: int,
+    M: int,
+    N: int,
+    P: int,
+    tile: int,
+    cluster: int,
     stream: int,
 ) -> None: ...

@@ -168,7 +168,7 @@ def _load_cuda() -> Backend:
     if import_module("kernels._cuda").devices() == 0:  # before torch, whose import takes seconds
         raise ImportError("the CUDA runtime sees no device")
     cuda = import_module("kernels.cuda")
-    return replace(_load_triton(), name="cuda", run=cuda.run, prepare=cuda.prepare)
+    return replace(_load_triton(), name="cuda", run=cuda.run, prepare=cuda.prepare, about=cuda.about)
 
 
 HASHES = (hashing.tree_root, hashing.subtree_roots, hashing.leaf_hashes)

@@ -19,9 +19,9 @@ from kernels.triton.elementwise import DTYPE, tables
 from kernels.triton.group import axes_of, kernel_of
 from kernels.triton.group_text import Axes
 from kernels.triton.launch import INTERPRETED, OPTIONS
-from kernels.triton.matmul import TOO_LARGE
 from kernels.triton.scale import digits, maxima
 from kernels.triton.tilings import DIGITS
+from kernels.triton.tuning import TOO_LARGE
 
 Tile = tuple[int, int]
 # Rows and columns of a tile, tried until one fits this device's shared memory and registers.

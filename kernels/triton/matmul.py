@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 
 from kernels.spec.matmul import qmax
-from kernels.triton import residues
+from kernels.triton import residues, tuning
 from kernels.triton.launch import INTERPRETED, OPTIONS
 from kernels.triton.scale import ALIGNMENT, digits, maxima
 from kernels.triton.tensor_cores import multiply_add
@@ -137,8 +137,9 @@ def matmul(
     if multiply is not None:
         multiply(width, operands, highest_a, highest_b, limit, out.view(-1, M, N))
         return out
-    tiling = tiling or fastest(width, operands, highest_a, highest_b, limit)
-    product(width, operands, highest_a, highest_b, limit, tiling, out.view(-1, M, N))
+    flat = out.view(-1, M, N)
+    tiling = tiling or fastest(width, operands, highest_a, highest_b, limit, flat)
+    product(width, operands, highest_a, highest_b, limit, tiling, flat)
     return out
 
 
@@ -163,7 +164,8 @@ def product(
     N = b.shape[2]
     out = torch.empty((B, M, N), dtype=torch.float32, device=a.device) if out is None else out
     if tiling.residues:
-        return residues.product(operands, highest_a, highest_b, limit, tiling, out)
+        multiply = partial(residues.multiply, tiling)
+        return residues.product(operands, highest_a, highest_b, limit, multiply, out)
     terms = span(P, width, tiling)
     programs = triton.cdiv(P, terms)
     sums = torch.zeros((B, M, N), dtype=torch.int64, device=a.device) if programs > 1 else out
@@ -189,14 +191,9 @@ def finish(
     return out
 
 
-_fastest: dict[tuple[object, ...], Tiling] = {}
-
-
 INTERPRETER_TILING, SMALL_TILING = Tiling(32, 32, 128), Tiling(64, 64, 64)
 SMALL = 2**26  # multiply-adds below which measuring costs more than it finds
 LARGE = 2**38  # and below which residues cannot be faster (docs/gpu.md)
-# More shared memory than this device has, or more registers than its assembler finds.
-TOO_LARGE = (triton.runtime.errors.OutOfResources, triton.runtime.errors.PTXASError)
 
 
 def fastest(
@@ -205,8 +202,12 @@ def fastest(
     highest_a: torch.Tensor,
     highest_b: torch.Tensor,
     limit: int,
+    out: torch.Tensor | None = None,
 ) -> Tiling:
-    """The tiling that measured fastest on this device at these sizes; every tiling gives the same bits."""
+    """The tiling that measured fastest on this device at these sizes; every tiling gives the same bits.
+
+    out: what the products that are measured may write to; None for new memory
+    """
     if INTERPRETED:
         return INTERPRETER_TILING
     a, b = operands
@@ -214,34 +215,10 @@ def fastest(
     if work < SMALL:
         return SMALL_TILING
     takes_residues = work >= LARGE and a.shape[3] <= residues.max_terms(limit)
-    key = (width, limit, a.device, *a.shape, b.shape[2])
-    if key not in _fastest:
-        seconds = {}
-        for tiling in tilings_of(width):
-            if tiling.residues and not takes_residues:
-                continue
-            try:
-                seconds[tiling] = milliseconds(partial(product, width, operands, highest_a, highest_b, limit, tiling))
-            except TOO_LARGE:
-                continue
-        _fastest[key] = min(seconds, key=seconds.__getitem__)
-    return _fastest[key]
+    tilings = [tiling for tiling in tilings_of(width) if takes_residues or not tiling.residues]
+    out = torch.empty((a.shape[0], a.shape[2], b.shape[2]), device=a.device) if out is None else out
 
+    def run(tiling: Tiling) -> torch.Tensor:
+        return product(width, operands, highest_a, highest_b, limit, tiling, out)
 
-def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """The shortest of a few runs on the GPU, after one that compiles."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        work()
-        stop.record()
-        stop.synchronize()
-        times.append(start.elapsed_time(stop))
-    return min(times)
-
-
-def chosen() -> dict[tuple[object, ...], Tiling]:
-    """The tilings that were measured fastest so far, by width, integers' bound, device, batch, digits, M, P and N."""
-    return dict(_fastest)
+    return tuning.fastest((width, limit, a.device, *a.shape, b.shape[2]), tilings, run)

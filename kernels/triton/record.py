@@ -16,6 +16,11 @@ import torch
 from kernels.triton.launch import INTERPRETED, versions
 
 FOLDER = Path(__file__).parent
+# What each backend computes with on a GPU, as far as it lies beside `kernels`: an installed package has no csrc.
+SOURCES = {
+    "triton": ("kernels/triton/*.py",),
+    "cuda": ("kernels/triton/*.py", "kernels/cuda.py", "csrc/cuda/*"),
+}
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -33,12 +38,13 @@ RUNS: tuple[Run, ...] = ()
 
 
 @cache
-def sources() -> str:
-    """A short digest of every file of these kernels but this one."""
+def sources(backend: str = "triton") -> str:
+    """A short digest of every file of a backend's kernels but this one."""
     state = hashlib.sha256()
-    for path in sorted(FOLDER.glob("*.py")):
-        if path.name != "record.py":
-            state.update(path.name.encode() + b"\0" + path.read_bytes())
+    for pattern in SOURCES[backend]:
+        for path in sorted(FOLDER.parents[1].glob(pattern)):
+            if path.name != "record.py":
+                state.update(path.name.encode() + b"\0" + path.read_bytes())
     return state.hexdigest()[:16]
 
 
@@ -55,9 +61,9 @@ def driver() -> str:
     return next((word for word in words if word.count(".") >= 1 and word[0].isdigit()), "unknown")
 
 
-def about() -> str:
+def about(backend: str = "triton") -> str:
     """The device, its driver, the versions, and whether these sources ever gave the law's digest on a GPU."""
     kinds = ", ".join(f"{name} {version}" for name, version in versions().items())
-    proven = sorted({run.device for run in RUNS if run.sources == sources()})
+    proven = sorted({run.device for run in RUNS if run.sources == sources(backend)})
     verdict = f"proven on {', '.join(proven)}" if proven else "unproven: on record for no GPU, see docs/gpu.md"
-    return f"device {device_name()}, driver {driver()}, {kinds}\nkernels {sources()}: {verdict}"
+    return f"device {device_name()}, driver {driver()}, {kinds}\nkernels {sources(backend)}: {verdict}"

@@ -9,6 +9,7 @@ is the nearest integer to sum y_i / m_i. The factor (M / m_i)^-1 goes into b's r
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -51,6 +52,7 @@ def balanced(x, m, inverse):
 def residues_kernel(digits, out, plane, n, IS_B: tl.constexpr, E: tl.constexpr):
     """Eight residues of integers that are given as three digits; of b, times (M / m)^-1."""
     i = tl.program_id(0).to(tl.int64) * E + tl.arange(0, E)
+    plane = tl.cast(plane, tl.int64)
     batch, at = i // plane, i % plane
     source = digits + batch * 3 * plane + at
     q = tl.load(source, i < n, 0).to(tl.int32)
@@ -138,25 +140,35 @@ def residues(digits: torch.Tensor, is_b: bool) -> torch.Tensor:
     return out
 
 
+def multiply(tiling: Tiling, a: torch.Tensor, b: torch.Tensor, y: torch.Tensor) -> None:
+    """The products of planes of residues [B, 8, M, P] and [B, 8, N, P], each modulo its own, to y [B, 8, M, N] int8."""
+    B, count, M, P = a.shape
+    N = b.shape[2]
+    tiles = {"TILE_M": tiling.M, "TILE_N": tiling.N}
+    grid = (B * triton.cdiv(M, tiling.M) * triton.cdiv(N, tiling.N), count)
+    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages, "DIGIT": tiling.digit}
+    residue_product_kernel[grid](a, b, y, M, N, P, TILE_K=tiling.K, GROUP=tiling.GROUP, **tiles, **schedule, **OPTIONS)
+
+
 def product(
     operands: tuple[torch.Tensor, torch.Tensor],
     highest_a: torch.Tensor,
     highest_b: torch.Tensor,
     limit: int,
-    tiling: Tiling,
+    multiply: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None],
     out: torch.Tensor,
 ) -> torch.Tensor:
-    """The product of digits, [B, 3, M, P] and [B, 3, N, P] int8, written to out [B, M, N] float32."""
+    """The product of digits, [B, 3, M, P] and [B, 3, N, P] int8, written to out [B, M, N] float32.
+
+    multiply: (residues of a, of b, where their products' residues go)
+    """
     B, count, M, P = operands[0].shape
     N = operands[1].shape[2]
     if count != 3 or P > max_terms(limit):
         raise ValueError(f"matmul by residues: got {count} digits and {P} terms, want 3 and at most {max_terms(limit)}")
     a, b = residues(operands[0], False), residues(operands[1], True)
     y = torch.empty((B, len(RESIDUES), M, N), dtype=torch.int8, device=a.device)
-    tiles = {"TILE_M": tiling.M, "TILE_N": tiling.N}
-    grid = (B * triton.cdiv(M, tiling.M) * triton.cdiv(N, tiling.N), len(RESIDUES))
-    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages, "DIGIT": tiling.digit}
-    residue_product_kernel[grid](a, b, y, M, N, P, TILE_K=tiling.K, GROUP=tiling.GROUP, **tiles, **schedule, **OPTIONS)
+    multiply(a, b, y)
     scale = {"QMAX": limit, "BITS": limit.bit_length(), "TILE_M": 32, "TILE_N": 64}
     combine_kernel[(B * triton.cdiv(M, 32) * triton.cdiv(N, 64),)](
         y, highest_a, highest_b, out, M, N, **scale, **OPTIONS

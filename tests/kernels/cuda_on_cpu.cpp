@@ -2,48 +2,13 @@
 //
 // mma.m16n8k32 is what the PTX manual says of it (section "Matrix fragments for mma.m16n8k32", .s8): lane 4 g + t holds
 // rows g and g + 8 of a, row g of b's transpose, at terms 4 t and 16 + 4 t on, and columns 2 t and 2 t + 1 of c.
-#include <algorithm>
-#include <atomic>
 #include <barrier>
-#include <cstdint>
-#include <cstring>
 #include <thread>
 #include <vector>
 
-#define ISOBIT_ON_CPU
-#define __device__
-#define __global__
-#define __launch_bounds__(n)
-#define __shared__ static
-#define __align__(n) __attribute__((aligned(n)))
+#include "cuda_words.h"
 
-struct Place {
-    unsigned x, y, z;
-};
 static thread_local Place threadIdx, blockIdx;
-
-using std::min;
-
-static double __longlong_as_double(int64_t bits) {
-    double value;
-    std::memcpy(&value, &bits, 8);
-    return value;
-}
-static int64_t __double_as_longlong(double value) {
-    int64_t bits;
-    std::memcpy(&bits, &value, 8);
-    return bits;
-}
-static float __int_as_float(int32_t bits) {
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
-}
-static double __dadd_rn(double a, double b) { return a + b; }
-static double __dmul_rn(double a, double b) { return a * b; }
-static float __ll2float_rn(int64_t x) { return (float)x; }
-static float __double2float_rn(double x) { return (float)x; }
-static void atomicAdd(unsigned long long *to, unsigned long long value) { std::atomic_ref(*to).fetch_add(value); }
 
 static std::barrier block(128);
 static std::barrier<> warps[4]{std::barrier(32), std::barrier(32), std::barrier(32), std::barrier(32)};

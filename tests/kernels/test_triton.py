@@ -50,6 +50,7 @@ def test_the_interpreted_kernels_equal_the_spec_under_every_tiling() -> None:
     "file",
     [
         "triton_attention.py",
+        "triton_cuda.py",
         "triton_graphs.py",
         "triton_groups.py",
         "triton_pairs.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from math import gcd
 
@@ -91,10 +92,10 @@ def test_a_residue_is_the_one_nearest_to_zero(m: int) -> None:
 
 def test_more_terms_than_they_hold_are_refused() -> None:
     digits = torch.zeros((1, 3, 1, MOST + 128), dtype=torch.int8)
-    highest = torch.zeros((1, 1), dtype=torch.int32)
+    highest, multiply = torch.zeros((1, 1), dtype=torch.int32), partial(residues.multiply, TILING)
     with pytest.raises(
         ValueError, match=f"matmul by residues: got 3 digits and {MOST + 128} terms, want 3 and at most"
     ):
-        residues.product((digits, digits), highest, highest, WIDE_QMAX, TILING, torch.empty((1, 1, 1)))
+        residues.product((digits, digits), highest, highest, WIDE_QMAX, multiply, torch.empty((1, 1, 1)))
     with pytest.raises(ValueError, match="got 2 digits"):
-        residues.product((digits[:, :2], digits), highest, highest, WIDE_QMAX, TILING, torch.empty((1, 1, 1)))
+        residues.product((digits[:, :2], digits), highest, highest, WIDE_QMAX, multiply, torch.empty((1, 1, 1)))

@@ -1,0 +1,128 @@
+"""Run by test_triton.py with TRITON_INTERPRET=1: kernels/cuda.py whole, its CUDA kernels on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import kernels
+from kernels import backends, conformance, spec
+from kernels.triton import matmul, tuning
+from tests.kernels.cuda_operands import ROOT, Product, library
+
+FOLDER = ROOT / "tests" / "kernels"
+
+
+class OnCpu:
+    """Stands for kernels._cuda: the same arguments, the kernels of cuda_on_cpu.cpp and hopper_on_cpu.cpp."""
+
+    def __init__(self, any_gpu: ctypes.CDLL, hopper: ctypes.CDLL) -> None:
+        self.any_gpu, self.hopper = any_gpu, hopper
+        self.started: list[tuple[int, int, int]] = []
+
+    def multiply(self, **given: Any) -> None:
+        product = Product(**{name: given[name] for name, _ in Product._fields_ if name in given})
+        product.sums, product.bits = given["sums"] or None, given["qmax"].bit_length()
+        self.start(product, given["digits"], given["tile"], given["cluster"])
+
+    def multiply_residues(self, **given: Any) -> None:
+        product = Product(**{name: given[name] for name in ("a", "b", "M", "N", "P")}, batch=given["planes"])
+        product.terms, product.residues = given["P"], given["out"]
+        product.moduli = (ctypes.c_int32 * 8)(*given["moduli"])
+        self.start(product, 1, given["tile"], given["cluster"])
+
+    def start(self, product: Product, digits: int, tile: int, cluster: int) -> None:
+        self.started.append((digits, tile, cluster))
+        if not tile:
+            self.any_gpu.multiply_on_cpu(ctypes.byref(product), digits)
+            return
+        error = self.hopper.multiply_on_cpu(ctypes.byref(product), digits, tile, cluster, 4, ctypes.c_uint64(5))
+        assert error is None, error.decode()
+
+
+@pytest.fixture(scope="module")
+def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> OnCpu:
+    folder = tmp_path_factory.mktemp("cuda")
+    hopper = library(FOLDER / "hopper_on_cpu.cpp", folder)
+    hopper.multiply_on_cpu.restype = ctypes.c_char_p
+    return OnCpu(library(FOLDER / "cuda_on_cpu.cpp", folder), hopper)
+
+
+@pytest.fixture
+def cuda(on_cpu: OnCpu, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """kernels.cuda as a machine with Hopper's GPU has it."""
+    monkeypatch.setitem(sys.modules, "kernels._cuda", on_cpu)
+    monkeypatch.setattr(kernels, "_cuda", on_cpu, raising=False)
+    monkeypatch.delitem(sys.modules, "kernels.cuda", raising=False)
+    from kernels import cuda
+
+    monkeypatch.setattr(cuda, "stream", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    on_cpu.started.clear()
+    yield cuda
+    monkeypatch.delitem(sys.modules, "kernels.cuda", raising=False)
+
+
+def operands() -> tuple[np.ndarray, np.ndarray]:
+    numbers = np.random.default_rng(11)
+    a = numbers.standard_normal((2, 70, 300), dtype=np.float32)
+    b = numbers.standard_normal((2, 300, 37), dtype=np.float32)
+    a[0, 3, 7], b[1, 5, 9], a[0, 6] = np.nan, np.inf, 0
+    return a, b
+
+
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+def test_no_tiling_of_cuda_changes_a_bit(cuda: Any, on_cpu: OnCpu, width: str) -> None:
+    a, b = operands()
+    want = spec.run("matmul", [a, b], {"width": width}).tobytes()
+    for tiling in dict.fromkeys((*cuda.ON_HOPPER[width], *cuda.ANY[width], cuda.Tiling(64, splits=2))):
+
+        def multiply(*given: Any, tiling: Any = tiling) -> torch.Tensor:
+            return cuda.product(*given, tiling)
+
+        got = matmul.matmul(torch.from_numpy(a), torch.from_numpy(b), width, multiply=multiply)
+        assert got.numpy().tobytes() == want, tiling
+    assert {tile for _, tile, _ in on_cpu.started} >= {0, *(tiling.tile for tiling in cuda.ON_HOPPER[width])}
+
+
+def test_conformance_cases_of_products_have_their_outcomes(cuda: Any) -> None:
+    cases = [case for case in conformance.cases() if case.op == "matmul" and "131072" not in case.name][::7]
+    backend, defined = replace(backends.load("triton"), name="cuda", run=cuda.run), backends.load("spec")
+    wrong = [case.name for case in cases if conformance.outcome(case, backend) != conformance.outcome(case, defined)]
+    assert cases and wrong == []
+
+
+def test_the_device_decides_which_kernel_is_measured(cuda: Any, on_cpu: OnCpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"got a GPU of compute capability \(7, 5\), want \(8, 0\) or later"):
+        cuda.tilings_of("narrow", (7, 5))
+    for capability in ((8, 0), (8, 9), (10, 0), (12, 0)):
+        assert all(tiling.tile == 0 for tiling in cuda.tilings_of("wide", capability))
+    measured: list[Any] = []
+
+    def fastest(key: Any, ways: Any, work: Any) -> Any:
+        measured.extend(ways)
+        return measured[-1]
+
+    monkeypatch.setattr(tuning, "fastest", fastest)
+    monkeypatch.setattr(cuda, "SMALL", 0)
+    a, b = (torch.from_numpy(x) for x in operands())
+    got = matmul.matmul(a, b, "wide", multiply=cuda.multiply)
+    assert got.numpy().tobytes() == spec.run("matmul", [a.numpy(), b.numpy()], {"width": "wide"}).tobytes()
+    assert measured == [tiling for tiling in cuda.ON_HOPPER["wide"] if not tiling.residues]  # too small for residues
+    assert on_cpu.started == [(3, 32, 1)]
+
+
+def test_what_cuda_says_of_itself_covers_its_own_sources(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernels.triton import record
+
+    own = record.sources("cuda")
+    assert own != record.sources("triton") and f"kernels {own}: unproven" in cuda.about()
+    proven = record.Run("H100", "580.1", record.sources("triton"), "d")
+    monkeypatch.setattr(record, "RUNS", (proven,))
+    assert "unproven" in cuda.about() and "proven on H100" in record.about()
