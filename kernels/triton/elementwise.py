@@ -172,7 +172,7 @@ def widened(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
 
 def as_int64(x: torch.Tensor) -> torch.Tensor:
     """uint32 values as int64."""
-    return x.contiguous().view(torch.int32).to(torch.int64) & 0xFFFFFFFF
+    return x.view(torch.int32).to(torch.int64) & 0xFFFFFFFF
 
 
 def to_uint32(x: torch.Tensor) -> torch.Tensor:

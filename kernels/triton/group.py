@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Sequence
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -97,7 +98,9 @@ def warps_of(blocks: Blocks) -> int:
 @cache
 def kernel_of(text: str, kernel: str) -> Any:
     """The Triton kernel that a text defines; Triton reads the text again, so it is kept where `inspect` looks."""
-    name = f"<isobit {kernel} {hash(text) & 0xFFFFFFFFFFFFFFFF:016x}>"
+    name = (
+        f"<isobit {kernel} {sha256(text.encode()).hexdigest()[:16]}>"  # the same in every process, as Triton's cache is
+    )
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, Any] = {
         "tl": tl,

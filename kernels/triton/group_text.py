@@ -13,7 +13,7 @@ from kernels.group import SPREAD, Group
 from kernels.triton.member_text import REDUCTIONS, member
 
 Axes = tuple[tuple[int, int], ...]
-FAR = 2**31
+FAR = 2**31 - 2**16  # indices of a last block may lie that far beyond the end
 
 
 @dataclass(frozen=True, slots=True)

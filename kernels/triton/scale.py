@@ -16,6 +16,7 @@ INFINITY = tl.constexpr(0x7F800000)
 CANONICAL_NAN = tl.constexpr(0x7FC00000)
 # A program in the interpreter costs milliseconds, whatever its size.
 ROW_BLOCK, TERM_BLOCK, TERMS_PER_PROGRAM = (16, 4096, 65536) if INTERPRETED else (32, 128, 8192)
+MOST_PROGRAMS = 65535  # along any axis of a grid but the first
 ALIGNMENT = 128  # rows of digits are padded with zeros to a multiple of this many terms
 
 
@@ -106,7 +107,7 @@ def maxima_kernel(
     blocks = tl.cdiv(rows, R)
     batch = (tl.program_id(0) // blocks).to(tl.int64)
     row = (tl.program_id(0) % blocks) * R + tl.arange(0, R)
-    start = tl.program_id(1) * SPAN
+    start = tl.program_id(1).to(tl.int64) * SPAN
     highest = tl.zeros((R, T), tl.int32)
     for k in range(start, min(start + SPAN, terms), T):
         term = k + tl.arange(0, T)
@@ -151,6 +152,13 @@ def digits_kernel(
         q = (q - low) >> 8
 
 
+def widened(terms: int, total: int) -> int:
+    """Terms of a program, doubled until a grid has enough programs for them all along its second axis."""
+    while triton.cdiv(total, terms) > MOST_PROGRAMS:
+        terms *= 2
+    return terms
+
+
 def maxima(x: torch.Tensor) -> torch.Tensor:
     """The largest |x| of each row, as bit patterns.
 
@@ -160,8 +168,9 @@ def maxima(x: torch.Tensor) -> torch.Tensor:
     B, R, K = x.shape
     out = torch.zeros((B, R), dtype=torch.int32, device=x.device)
     if out.numel() and K:
-        grid = (B * triton.cdiv(R, ROW_BLOCK), triton.cdiv(K, TERMS_PER_PROGRAM))
-        sizes = {"R": ROW_BLOCK, "T": TERM_BLOCK, "SPAN": TERMS_PER_PROGRAM}
+        span = widened(TERMS_PER_PROGRAM, K)
+        grid = (B * triton.cdiv(R, ROW_BLOCK), triton.cdiv(K, span))
+        sizes = {"R": ROW_BLOCK, "T": TERM_BLOCK, "SPAN": span}
         maxima_kernel[grid](x, out, R, K, *x.stride(), **sizes, **OPTIONS)
     return out
 
@@ -176,7 +185,8 @@ def digits(x: torch.Tensor, highest: torch.Tensor, count: int, qmax: int, alignm
     B, R, K = x.shape
     P = triton.cdiv(K, alignment) * alignment
     out = torch.empty((B, count, R, P), dtype=torch.int8, device=x.device)
-    grid = (B * triton.cdiv(R, ROW_BLOCK), triton.cdiv(P, TERM_BLOCK))
-    constants = {"DIGITS": count, "QMAX": qmax, "BITS": qmax.bit_length(), "R": ROW_BLOCK, "T": TERM_BLOCK}
+    T = widened(TERM_BLOCK, P)
+    grid = (B * triton.cdiv(R, ROW_BLOCK), triton.cdiv(P, T))
+    constants = {"DIGITS": count, "QMAX": qmax, "BITS": qmax.bit_length(), "R": ROW_BLOCK, "T": T}
     digits_kernel[grid](x, highest, out, R, K, P, *x.stride(), **constants, **OPTIONS)
     return out
