@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.canonical import to_canonical
-from engine.merkle import leaf_hash, root_of
+from engine.canonical import from_canonical, to_canonical
+from engine.merkle import HASH_SIZE, leaf_hash, root_of
 from engine.order import sample_indices
 from engine.state import require_canonical, tensor_root
 from kernels.types import NUMPY_DTYPE, TensorType
@@ -35,6 +35,7 @@ LOADS_AS = {
     "bool": ("bool",),
 }
 ORDER_BLOCK = 4096
+MAX_FIELDS_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,28 @@ def _require_field(field: Field) -> None:
         )
     if field.kind not in ("rows", "windows"):
         raise ValueError(f"{what}: got kind {field.kind!r}, want rows or windows")
+
+
+def fields_from_bytes(data: bytes) -> tuple[Field, ...]:
+    """The fields of a data set from the canonical bytes of their list; a ValueError for anything else."""
+    if len(data) > MAX_FIELDS_BYTES:
+        raise ValueError(f"data: got a list of fields of {len(data)} bytes, want at most {MAX_FIELDS_BYTES}")
+    content = from_canonical(data, "data")
+    if not isinstance(content, list):
+        raise ValueError(f"data: got a {type(content).__name__}, want a list of fields")
+    return tuple(_field(item) for item in content)
+
+
+def _field(item: Any) -> Field:
+    if not isinstance(item, list) or len(item) != 7 or not isinstance(item[5], list):
+        raise ValueError("data: want fields of [name, kind, length, stride, dtype, shape, root]")
+    name, kind, length, stride, dtype, shape, root = item
+    strings = isinstance(name, str) and isinstance(kind, str) and isinstance(dtype, str)
+    if not strings or type(length) is not int or type(stride) is not int:
+        raise ValueError("data: want a field's name, kind and dtype as strings, its length and stride as integers")
+    if not isinstance(root, bytes) or len(root) != HASH_SIZE:
+        raise ValueError(f"data: field {name!r}: want a root of {HASH_SIZE} bytes")
+    return Field(name, kind, length, stride, dtype, tuple(shape), root)
 
 
 class Dataset:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from engine.canonical import from_canonical, to_canonical
-from engine.data import Dataset, Field, Windows, dataset_of, verify_arrays
+from engine.canonical import to_canonical
+from engine.data import Dataset, Windows, dataset_of, fields_from_bytes, verify_arrays
 from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.files import map_arrays, read_file, write_arrays, write_file, write_folder
 from engine.job_id import Job, job_from_bytes, max_interval_of
@@ -176,14 +176,7 @@ def open_job(folder: str | Path, backend: str = "native", threads: int = 1) -> J
 
 
 def _open_dataset(folder: Path, job: Job, backend: str, threads: int) -> Dataset:
-    content = from_canonical(read_file(folder / "data.cbor", "job"), "data.cbor")
-    try:
-        described = [
-            Field(name, kind, length, stride, dtype, tuple(shape), root)
-            for name, kind, length, stride, dtype, shape, root in content
-        ]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"data.cbor: malformed: {error}") from None
+    described = fields_from_bytes(read_file(folder / "data.cbor", "job"))
     arrays = map_arrays(folder / "data.safetensors", "data")
     if set(arrays) != {field.name for field in described}:
         raise ValueError(f"data: got arrays {sorted(arrays)}, want {sorted(field.name for field in described)}")

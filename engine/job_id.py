@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, islice
 from typing import Literal
 
 from engine.canonical import from_canonical, to_canonical
@@ -62,9 +63,11 @@ class Job:
             raise ValueError(f"interval: got {interval!r:.80}, want {wanted}")
         return interval
 
-    def committed_steps(self, interval: int) -> tuple[int, ...]:
-        """The numbers of steps done at which a run of this interval commits to its state, the start included."""
-        return (*range(0, self.steps, self.require_interval(interval)), self.steps)
+    def committed_steps(self, interval: int, most: int | None = None) -> tuple[int, ...]:
+        """The numbers of steps done at which a run of this interval commits to its state, from the start: all, or the
+        first `most`. A job of few bytes may have more than fit into memory."""
+        steps = range(0, self.steps, self.require_interval(interval))
+        return tuple(islice(chain(steps, (self.steps,)), most))
 
 
 def _require_job(job: Job) -> None:

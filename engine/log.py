@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 CHECK_SIZE = 8
@@ -64,9 +65,9 @@ class RecordLog:
         data = self._content()
         records = self._sound(data)
         have = [step for step, _ in records[: len(steps)]]
-        if have != list(steps):
-            place = next((i for i, pair in enumerate(zip(have, steps, strict=False)) if pair[0] != pair[1]), len(have))
-            raise DamagedLog(f"{self.path}: record {place}, of step {steps[place]}, is damaged or missing")
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(have, steps, strict=False)))
+        if same < len(steps):
+            raise DamagedLog(f"{self.path}: record {same}, of step {steps[same]}, is damaged or missing")
         return LogWriter(self, records, len(steps), whole=len(data) >= len(self.header))
 
     def encode(self, step: int, body: bytes) -> bytes:

@@ -19,7 +19,7 @@ from engine.log import RecordLog
 from engine.merkle import HASH_SIZE
 from engine.program import Program
 from engine.store import Store
-from kernels.types import NUMPY_DTYPE
+from kernels.types import DTYPES, NUMPY_DTYPE
 
 Array = np.ndarray
 FORMAT = "isobit-run-2"
@@ -33,10 +33,7 @@ class RunFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        content = from_canonical(read_file(self.folder / "run.cbor", "run"), "run.cbor")
-        if not isinstance(content, dict) or set(content) != FIELDS or content["format"] != FORMAT:
-            wanted = f"the fields {', '.join(sorted(FIELDS))}, format {FORMAT!r}"
-            raise ValueError(f"run: {self.folder}/run.cbor is no run's, want {wanted}")
+        content = _content(read_file(self.folder / "run.cbor", "run"), f"run: {self.folder}/run.cbor")
         self.job_id: bytes = content["job"]
         self.interval: int = content["interval"]
         self.metric_dtypes: dict[str, np.dtype] = {name: NUMPY_DTYPE[dtype] for name, dtype in content["metrics"]}
@@ -89,6 +86,23 @@ class RunFolder:
     def write_fault(self, fault: dict[str, Any]) -> None:
         """Record where the program faulted."""
         write_file(self.folder / "fault.cbor", to_canonical(fault))
+
+
+def _content(data: bytes, what: str) -> dict[str, Any]:
+    """The fields of a run's canonical bytes; a ValueError for anything else."""
+    content = from_canonical(data, what)
+    if not isinstance(content, dict) or set(content) != FIELDS or content["format"] != FORMAT:
+        raise ValueError(f"{what} is no run's, want the fields {', '.join(sorted(FIELDS))}, format {FORMAT!r}")
+    job, interval, metrics = content["job"], content["interval"], content["metrics"]
+    if not isinstance(job, bytes) or len(job) != HASH_SIZE or type(interval) is not int or interval < 1:
+        raise ValueError(f"{what}: want a job id of {HASH_SIZE} bytes and an interval of 1 or more")
+    if not isinstance(metrics, list) or not all(map(_is_metric, metrics)):
+        raise ValueError(f"{what}: want metrics of [name, dtype], of the dtypes {', '.join(DTYPES)}")
+    return content
+
+
+def _is_metric(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and entry[1] in DTYPES
 
 
 def open_run(folder: str | Path, job: JobFolder) -> RunFolder:

@@ -131,8 +131,7 @@ class _Run:
         self.resident.load(self.state)
         self.state.update(self.resident.state)
         self.step = self.saved
-        before = [step for step in job.job.committed_steps(run.interval) if step < self.step]
-        self.roots = run.roots_log.open(before)
+        self.roots = run.roots_log.open(range(0, self.step, run.interval))
         self.metrics = run.metrics_log.open(range(self.step))
         self.outputs = OutputFiles(run.folder, job.program, self.step)
         self.synced = time.monotonic()

@@ -47,7 +47,7 @@ def require_committed(job: Job, steps: tuple[int, ...]) -> None:
     """A ValueError unless a claim's steps are those that a run of an interval of the job commits to, from the start."""
     low, high = job.intervals
     interval = high if low == high else min(steps[1], high)
-    wanted = job.committed_steps(interval)[: len(steps)]
+    wanted = job.committed_steps(interval, len(steps))
     if steps != wanted:
         raise ValueError(
             f"claim: holds the states after {_few(steps)} steps, want {_few(wanted)}: every {interval} steps"
@@ -76,7 +76,7 @@ def claim_from_bytes(data: bytes, what: str) -> ClaimFile:
         raise ValueError(f"{what}: want as many steps as roots, two or more")
     if steps[0] < 0 or any(a >= b for a, b in pairwise(steps)):
         raise ValueError(f"{what}: want ascending steps")
-    if any(len(root) != HASH_SIZE for root in (content["job"], *roots)):
+    if not _is_list([content["job"]], bytes) or any(len(root) != HASH_SIZE for root in (content["job"], *roots)):
         raise ValueError(f"{what}: want a job id and roots of {HASH_SIZE} bytes")
     return ClaimFile(content["job"], tuple(steps), tuple(roots))
 

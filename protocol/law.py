@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from engine.canonical import from_canonical
-from engine.data import LOADS_AS, Field
+from engine.data import LOADS_AS, Field, fields_from_bytes
 from engine.encoding import program_from_bytes, program_hash
 from engine.entries import entry_hash, step_entries
 from engine.job import state_types
 from engine.job_id import Job, job_from_bytes
-from engine.merkle import HASH_SIZE, LEAF_SIZE, root_of
+from engine.merkle import LEAF_SIZE, root_of
 from engine.program import Input, Node, Program
 from kernels.types import TensorType
 from protocol.game.params import Point
 from protocol.operands import Operands, tensor_operand
 from protocol.referee.geometry import copy_source, size_of
 from protocol.referee.question import Operand, Question
-
-MAX_FIELDS_BYTES = 2**20
 
 
 class ProgramLaw:
@@ -169,28 +166,6 @@ def require_loadable(fields: tuple[Field, ...], job: Job, value: Input) -> Field
         if field.name == value.name and field.records == job.records >= 1 and loads:
             return field
     raise ValueError(f"job: the data set has no field that loads as batch input {value.name!r} of type {value.type}")
-
-
-def fields_from_bytes(data: bytes) -> tuple[Field, ...]:
-    """The fields of a data set from the canonical bytes of their list; a ValueError for anything else."""
-    if len(data) > MAX_FIELDS_BYTES:
-        raise ValueError(f"data: got a list of fields of {len(data)} bytes, want at most {MAX_FIELDS_BYTES}")
-    content = from_canonical(data, "data")
-    if not isinstance(content, list):
-        raise ValueError(f"data: got a {type(content).__name__}, want a list of fields")
-    return tuple(_field(item) for item in content)
-
-
-def _field(item: Any) -> Field:
-    if not isinstance(item, list) or len(item) != 7 or not isinstance(item[5], list):
-        raise ValueError("data: want fields of [name, kind, length, stride, dtype, shape, root]")
-    name, kind, length, stride, dtype, shape, root = item
-    strings = isinstance(name, str) and isinstance(kind, str) and isinstance(dtype, str)
-    if not strings or type(length) is not int or type(stride) is not int:
-        raise ValueError("data: want a field's name, kind and dtype as strings, its length and stride as integers")
-    if not isinstance(root, bytes) or len(root) != HASH_SIZE:
-        raise ValueError(f"data: field {name!r}: want a root of {HASH_SIZE} bytes")
-    return Field(name, kind, length, stride, dtype, tuple(shape), root)
 
 
 @lru_cache(maxsize=64)

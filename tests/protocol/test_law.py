@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.canonical import from_canonical, to_canonical
+from engine.data import fields_from_bytes
 from engine.replay import Replay
 from protocol.game.params import Point
 from protocol.game.rows import Tree
-from protocol.law import ProgramLaw, fields_from_bytes, law_of
+from protocol.law import ProgramLaw, law_of
 from protocol.players.answers import Answers
 from protocol.players.trace import ProgramTrace
 from protocol.referee.judge import judge, judge_bytes
