@@ -5,7 +5,9 @@ This file and engine/tracing are the only ones of the engine that import torch; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -54,7 +56,8 @@ def trace_job(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None 
 
 def trace(job: JobFile) -> TracedJob:
     """The traced job of checked names."""
-    program, start_state, schedule = _traced(job)
+    with _without_torchs_log():
+        program, start_state, schedule = _traced(job)
     return TracedJob(
         program=program,
         start_state=start_state,
@@ -66,6 +69,17 @@ def trace(job: JobFile) -> TracedJob:
         interval=job.interval,
         max_interval=job.max_interval,
     )
+
+
+@contextmanager
+def _without_torchs_log() -> Iterator[None]:
+    """torch logs a wrong shape, with a traceback, before it raises the error that becomes one line here."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _traced(job: JobFile) -> tuple[Program, dict[str, Array], dict[str, Array]]:

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from protocol.commands import checks, jobs, runs, trials
-from protocol.commands.arguments import BAD_INPUT, INTERRUPTED
+from protocol.commands.arguments import BAD_INPUT, CLOSED, INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Exit code 0: done and equal; 1: a difference was found; 2: bad input, in one line."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file may be of any bytes
     try:
-        return int(options.command(options) or 0)
-    except (ValueError, OSError, RuntimeError) as error:
+        code = int(options.command(options) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        return CLOSED
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
         print(f"isobit {options.name}: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print(f"isobit {options.name}: interrupted; what was committed stays, `isobit resume` goes on", file=sys.stderr)
+        goes_on = "; what was committed stays, `isobit resume` goes on" if options.name in ("train", "resume") else ""
+        print(f"isobit {options.name}: interrupted{goes_on}", file=sys.stderr)
         return INTERRUPTED
 
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"out of memory: {text}"
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
     return text

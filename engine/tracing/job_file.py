@@ -113,8 +113,8 @@ def read(job: str | Path | ModuleType, overrides: Mapping[str, Any] | None = Non
 
 
 def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    if not path.is_file():
-        raise TraceError(f"job file: got {path}, want a Python file")
+    if not path.is_file() or path.suffix != ".py":
+        raise TraceError(f"job file: got {path}, want a Python file, NAME.py")
     spec = importlib.util.spec_from_file_location("isobit_job", path.resolve())
     assert spec is not None and spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
@@ -123,7 +123,7 @@ def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _line_in(path, error)
         raise TraceError(f"job file: {path}{line}: {type(error).__name__}: {error}") from error
     finally:
@@ -131,7 +131,7 @@ def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return vars(module)
 
 
-def _line_in(path: Path, error: Exception) -> str:
+def _line_in(path: Path, error: BaseException) -> str:
     """`:line` of the innermost frame in the file, or of the file's syntax error; empty where there is neither."""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f":{error.lineno}"
@@ -198,7 +198,9 @@ def _require(name: str, value: Any, right: bool, wanted: str) -> None:
 
 
 def _short(value: Any) -> str:
-    return repr(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
+    if isinstance(value, int | float | str | None) or (isinstance(value, dict) and not value):
+        return repr(value)
+    return f"a {type(value).__name__}"
 
 
 def _fields(data: Any, window: int | None, stride: int | None, beside: Path) -> dict[str, Array | Windows]:

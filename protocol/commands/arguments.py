@@ -11,6 +11,7 @@ Commands = argparse._SubParsersAction  # of argparse, which has no public name f
 DIFFERENT = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+CLOSED = 141  # whoever read the output stopped, as `head` does
 
 
 def command(
