@@ -15,7 +15,7 @@ from protocol.game.messages import (
     claim_seal,
 )
 from protocol.game.params import Terms
-from protocol.game.types import Claim, Job, Sealed, claim_id
+from protocol.game.types import Claim, Job, JobStatus, Sealed, claim_id
 from protocol.identity import Identity
 from protocol.players.attester import roots_of
 from protocol.players.verifier import Verifier
@@ -26,6 +26,7 @@ LAW = ToyLaw(12, 4, 9)
 TRUTH, WRONG = ToyTrace(LAW), ToyTrace(LAW, {(5, 3): digest(b"lie")})
 SALT = digest(b"salt")
 FEE, BOND = 61, 103
+FAR = 100_000
 ATTESTED = replace(TERMS, attesters=2, attestation_fee=FEE, attester_bond=BOND, attestation_period_s=40, segment=12)
 
 
@@ -102,3 +103,11 @@ def attestation(job: bytes, trace: ToyTrace = TRUTH, who: Identity = VERIFIER) -
 
 def reveal_of(scene: Scene, attested: bytes) -> RevealAttestation:
     return RevealAttestation(claim_of(scene).id, attested, SALT)
+
+
+def ended(scene: Scene, *wanted: JobStatus) -> None:
+    """Time decides the rest; money is where the rules put it, and none is left in a reservation."""
+    scene.after(FAR)
+    assert job_of(scene).status in wanted
+    assert scene.coordinator.ledger.total == 10**9
+    assert not any(held.open for held in scene.coordinator.ledger.reserved.values())
