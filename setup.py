@@ -13,6 +13,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # an isolated build does not look here
+from kernels.native_interface import interface  # noqa: E402
+
 MACHINE = os.environ.get("ISOBIT_MACHINE") or platform.machine()
 X86 = MACHINE.lower() in ("x86_64", "amd64")
 
@@ -148,7 +152,8 @@ def bind_unit(folder: Path, source: Path = ROOT / "csrc" / "bind.cpp") -> Unit:
 
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
-    command = (*compiler(), *FLAGS, "-DNDEBUG", "-DISOBIT_ISA=host", *includes)  # NDEBUG: pybind11 checks nothing
+    offers = f'-DISOBIT_INTERFACE="{interface(ROOT / "csrc")}"'
+    command = (*compiler(), *FLAGS, "-DNDEBUG", "-DISOBIT_ISA=host", offers, *includes)  # NDEBUG: pybind11 checks nothing
     return Unit(source, folder / source.parent.name / name, command)
 
 

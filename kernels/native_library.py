@@ -1,12 +1,17 @@
-"""The native library, loaded so that its idle threads sleep instead of spinning."""
+"""The native library, loaded so that its idle threads sleep instead of spinning; one of other sources is refused."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kernels.native_interface import interface
 
 VARIABLE = "OMP_WAIT_POLICY"
+SOURCES = Path(__file__).parents[1] / "csrc"
 
 
 @contextmanager
@@ -24,7 +29,18 @@ def _idle_threads_sleep() -> Iterator[None]:
             del os.environ[VARIABLE]
 
 
+def require_current(module: Any, csrc: Path = SOURCES) -> None:
+    """An ImportError unless the module was built from this source tree's binding. An installed package has no other."""
+    built = getattr(module, "interface", "")
+    if (csrc / "bind.cpp").exists() and built != interface(csrc):
+        raise ImportError(
+            f"{module.__file__} was built from other sources than {csrc}:"
+            " build it again with `python setup.py build_ext --inplace`"
+        )
+
+
 with _idle_threads_sleep():
     from kernels import _native as library
 
+require_current(library)
 __all__ = ["library"]
