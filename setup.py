@@ -153,7 +153,14 @@ def bind_unit(folder: Path, source: Path = ROOT / "csrc" / "bind.cpp") -> Unit:
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
     offers = f'-DISOBIT_INTERFACE="{interface(ROOT / "csrc")}"'
-    command = (*compiler(), *FLAGS, "-DNDEBUG", "-DISOBIT_ISA=host", offers, *includes)  # NDEBUG: pybind11 checks nothing
+    command = (
+        *compiler(),
+        *FLAGS,
+        "-DNDEBUG",
+        "-DISOBIT_ISA=host",
+        offers,
+        *includes,
+    )  # NDEBUG: pybind11 checks nothing
     return Unit(source, folder / source.parent.name / name, command)
 
 

@@ -16,6 +16,7 @@ import torch
 
 from engine.data import STORED_DTYPE, Windows
 from engine.files import map_arrays
+from engine.job_id import MAX_STEPS
 from engine.mapped import map_file
 from engine.tracing.errors import TraceError
 
@@ -166,6 +167,7 @@ def _check(values: Mapping[str, Any]) -> None:
         if name in open_ended and values[name] == open_ended[name]:
             continue
         _require(name, values[name], type(values[name]) is int and values[name] > 0, "a positive int")
+    _require("steps", values["steps"], values["steps"] < MAX_STEPS, f"at most {MAX_STEPS - 1}")
     _require(
         "seed", values["seed"], type(values["seed"]) is int and 0 <= values["seed"] < 2**63, "an int from 0 to 2^63 - 1"
     )

@@ -200,7 +200,10 @@ def _rates(job: JobFile, group: int) -> list[float]:
 
 
 def _rate(schedule: Callable[[int], Any], step: int, group: int) -> float:
-    value = schedule(step)
+    try:
+        value = schedule(step)
+    except Exception as error:
+        raise TraceError(f"job file: learning_rate({step}): {type(error).__name__}: {error}") from error
     try:
         rate = float(value[group] if isinstance(value, Sequence) else value)
     except (TypeError, ValueError, IndexError):

@@ -10,6 +10,7 @@ from engine.canonical import from_canonical, to_canonical
 from protocol.referee.geometry import Layout, Shape
 
 FORMAT = "isobit-question-1"
+MAX_SHIFT = 2**9  # the law's scales are from -115 to 194
 ITEM_BYTES = {"float32": 4, "int64": 8, "int32": 4, "uint32": 4, "bool": 1, "uint8": 1, "uint16": 2}
 Kind = Literal["entry", "slot", "tensor", "number"]
 Phase = Literal["open", "prove", "fault", "term"]
@@ -142,7 +143,7 @@ def question_from_bytes(data: bytes) -> Question:
         tuple(_operand(item) for item in _list(scales)),
         None if output is None else _operand(output),
         (_integer(_list(claims, 2)[0]), _integer(claims[1])),
-        tuple(_integer(fact) for fact in _list(facts)),
+        _facts(facts),
         _count(term),
         _count(prover),
         None if before is None else _operand(before),
@@ -186,6 +187,13 @@ def _count(value: Any) -> int:
 def _integer(value: Any) -> int:
     _want(type(value) is int and -(2**256) < value < 2**256, "an integer")
     return int(value)
+
+
+def _facts(value: Any) -> tuple[int, ...]:
+    """A sum's base and shifts, as an earlier answer gave them: no shift leaves the numbers of the law."""
+    facts = tuple(_integer(fact) for fact in _list(value))
+    _want(all(abs(shift) < MAX_SHIFT for shift in facts[1:]), "a shift")
+    return facts
 
 
 def _want(condition: object, what: str) -> None:

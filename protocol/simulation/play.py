@@ -10,12 +10,15 @@ from typing import Any
 from protocol.game.levels import longest_game_s
 from protocol.game.messages import Deposit, PostJob
 from protocol.game.params import Params
-from protocol.game.types import ClaimStatus, Game, JobStatus, State
+from protocol.game.types import ClaimStatus, Game, Job, JobStatus, Stage, State
+from protocol.game.whistleblowing import is_accusation
 from protocol.players.attester import roots_of
 from protocol.players.dishonest import ForgingSolver, ForgingVerifier, MiscountingSolver
+from protocol.players.operator import Operator
 from protocol.players.player import Player
 from protocol.players.solver import Solver
 from protocol.players.verifier import Verifier
+from protocol.service.receipts import Receipt
 from protocol.simulation.scenario import Actor, Scenario, scenario_of
 from protocol.simulation.tactics import with_tactic
 from protocol.simulation.toy import ToyTrace, toy_law_of
@@ -36,6 +39,8 @@ class Report:
 
     seed: int
     games: int = 0
+    attestations: int = 0
+    accusations: int = 0
     messages: int = 0
     lost: int = 0
     refused: int = 0
@@ -68,6 +73,7 @@ class Referee:
 
     def _game(self, old: Game | None, game: Game, state: State) -> None:
         promise(old is None or old.open, "a finished game stays")
+        promise(game.stage is not Stage.DONE or any(game.wrong), "a finished game names who was wrong")
         self.opened.setdefault(game.id, state.now)
         for side, wrong in zip(game.sides, game.wrong, strict=True):
             promise(not (wrong and side.party in self.honest), f"{self.honest.get(side.party)} is not named wrong")
@@ -91,6 +97,31 @@ class Freeloader(Verifier):
         """What somebody else said."""
         games = [self.coordinator.state.games[key] for key in claim.games]
         return next(((game.index, game.rival) for game in games if game.open), None)
+
+
+class Accomplice(ForgingVerifier):
+    """Attests what its trace gives and objects to nothing."""
+
+    def objection(self, claim: Any, interval: int) -> tuple[int, bytes] | None:
+        """None."""
+        return None
+
+
+class Dropout(Verifier):
+    """Buys tickets and attests nothing."""
+
+    def attest(self, job: Job) -> list[Receipt]:
+        """A ticket."""
+        return self._register(job)
+
+
+KINDS: dict[str, type[Verifier]] = {
+    "liar": ForgingVerifier,
+    "freeloader": Freeloader,
+    "accomplice": Accomplice,
+    "dropout": Dropout,
+}
+SOLVERS: dict[str, type[Solver]] = {"honest": Solver, "frenemy": Solver, "miscounter": MiscountingSolver}
 
 
 class Table:
@@ -120,11 +151,12 @@ class Table:
         if actor.name not in self.players:
             wire: Any = Wire(self.world)
             identity: Any = self.parties[actor.name]
-            kinds: dict[str, type[Any]] = {"liar": ForgingVerifier, "freeloader": Freeloader}
-            kind = kinds.get(actor.kind, Verifier)
+            player: Player
             if actor is self.scenario.solver:
-                kind = {"honest": Solver, "miscounter": MiscountingSolver}.get(actor.kind, ForgingSolver)
-            player: Player = kind(identity, wire, trace=actor.trace)
+                player = SOLVERS.get(actor.kind, ForgingSolver)(identity, wire, trace=actor.trace)
+            else:
+                player = KINDS.get(actor.kind, Verifier)(identity, wire, trace=actor.trace)
+                player.tickets = actor.tickets
             self.players[actor.name] = player if actor.honest else with_tactic(player, actor.tactic(actor.seed))
         return self.players[actor.name]
 
@@ -139,10 +171,17 @@ class Table:
         player.next_messages()
         self.moves += (self.world.sent - before) * actor.honest
 
+    def _operate(self) -> None:
+        """The operator looks, as anew after a crash, and shows what is due of its beacon."""
+        self.world.at(self.world.now + self.chance.randint(*WAKE_S), self._operate)
+        Operator(OPERATOR, Wire(self.world)).next_messages()  # type: ignore[arg-type]
+
     def play(self) -> Report:
         """Until the job has ended and nobody has anything left to decide."""
         for actor in (self.scenario.solver, *self.scenario.verifiers):
             self.world.at(self.chance.randint(*WAKE_S), partial(self.wake, actor))
+        if self.scenario.draws and self.scenario.terms.attesters:
+            self._operate()
         if self.scenario.crashes:
             self.world.at(self.chance.randint(1, 3000), self.world.restart)
         while self.world.now < LONGEST_S and not self._ended():
@@ -154,8 +193,9 @@ class Table:
         return self._report()
 
     def _ended(self) -> bool:
-        jobs = self.world.state.jobs.values()
-        return all(job.status not in (JobStatus.POSTED, JobStatus.RUNNING, JobStatus.CLOSING) for job in jobs)
+        state, going = self.world.state, (JobStatus.POSTED, JobStatus.RUNNING, JobStatus.CLOSING)
+        ended = all(job.status not in going for job in state.jobs.values())
+        return ended and not any(game.open for game in state.games.values())
 
     def _worth(self, party: Party) -> int:
         ledger = self.world.state.ledger
@@ -177,7 +217,8 @@ class Table:
             promise(not actor.honest or gain >= 0, f"{actor.name} ends no poorer")
             promise(gain <= 0 or not self._only_copies(actor), f"{actor.name} earns nothing")
         paid = scenario.terms.price if job.status is JobStatus.DONE else 0
-        promise(self._worth(SUBMITTER) >= FUNDS - max(paid, job.price), "the submitter pays the price at most")
+        paid = max(paid, job.price) + scenario.terms.attesters * scenario.terms.attestation_fee
+        promise(self._worth(SUBMITTER) >= FUNDS - paid, "the submitter pays the price and the fees at most")
         open_locks = [held for held in self.world.state.ledger.reserved.values() if held.open]
         promise(not open_locks, "every lock is resolved")
 
@@ -193,10 +234,13 @@ class Table:
 
     def _report(self) -> Report:
         (job,) = self.world.state.jobs.values()
-        world = self.world
+        world, state = self.world, self.world.state
+        slots = [slot for claim in state.claims.values() for slot in claim.slots]
         return Report(
             seed=self.scenario.seed,
-            games=len(world.state.games),
+            games=len(state.games),
+            attestations=sum(slot.attested is not None for slot in slots),
+            accusations=sum(is_accusation(state, game) for game in state.games.values()),
             messages=len(world.log),
             lost=world.lost,
             refused=world.refused,

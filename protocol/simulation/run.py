@@ -11,7 +11,7 @@ from typing import Any
 
 from protocol.simulation.play import Broken, Report, play_seed
 
-FORMAT = "isobit-simulation-2"
+FORMAT = "isobit-simulation-3"
 SAVED_EVERY = 500
 Progress = Callable[[int, int], None]
 
@@ -22,6 +22,8 @@ class Totals:
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
     games: int = 0
+    attestations: int = 0
+    accusations: int = 0
     messages: int = 0
     lost: int = 0
     refused: int = 0
@@ -41,6 +43,7 @@ class Totals:
         lines = [
             f"jobs      {self.seeds}: {outcomes}",
             f"disputes  {self.games}, at most {self.most_games} in a job; the longest took {self.longest_s} s",
+            f"attested  {self.attestations} claims by drawn verifiers, {self.accusations} disputes with them",
             f"messages  {self.messages} taken, {self.lost} lost, {self.refused} refused; {self.honest_moves} honest",
         ]
         lines += [f"BROKEN    seed {seed}: {what}" for seed, what in self.broken.items()]
@@ -54,7 +57,7 @@ class Totals:
 
     def add(self, report: Report) -> None:
         """Count one scenario."""
-        for name in ("games", "messages", "lost", "refused", "honest_moves"):
+        for name in ("games", "attestations", "accusations", "messages", "lost", "refused", "honest_moves"):
             setattr(self, name, getattr(self, name) + getattr(report, name))
         self.longest_s, self.most_games = max(self.longest_s, report.longest_s), max(self.most_games, report.games)
         self.outcomes[report.outcome] = self.outcomes.get(report.outcome, 0) + 1

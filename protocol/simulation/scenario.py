@@ -19,8 +19,10 @@ class Actor:
     """One challenger.
 
     kind: honest; liar (its trace is wrong); frenemy (its trace is right and its play is not); freeloader (waits for
-          another's challenge and plays it as its own); miscounter (its trace is right, and its claims hold the states
-          of another interval than its bid)
+          another's challenge and plays it as its own); accomplice (attests the solver's run, and objects to nothing);
+          dropout (buys tickets and keeps silent when it is drawn); miscounter (its trace is right, and its claims hold
+          the states of another interval than its bid)
+    tickets: that it buys where the job has attesters
     """
 
     name: str
@@ -28,6 +30,7 @@ class Actor:
     trace: ToyTrace
     tactic: type[Tactic]
     seed: int
+    tickets: int = 0
 
     @property
     def honest(self) -> bool:
@@ -36,7 +39,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A job with everyone who takes part in it. crashes: of 1000 wakings of a party, and of the coordinator."""
+    """A job with everyone who takes part in it.
+
+    crashes: of 1000 wakings of a party, and of the coordinator; draws: whether the operator shows its beacon
+    """
 
     seed: int
     law: ToyLaw
@@ -45,6 +51,7 @@ class Scenario:
     crashes: int
     solver: Actor
     verifiers: tuple[Actor, ...]
+    draws: bool
 
 
 def scenario_of(seed: int) -> Scenario:
@@ -56,15 +63,17 @@ def scenario_of(seed: int) -> Scenario:
     interval = chance.randint(*law.intervals)
     solver = _solver(chance, law, interval)
     verifiers = [
-        Actor(f"honest {number}", "honest", ToyTrace(law), Tactic, 0) for number in range(_honest(chance, solver))
+        Actor(f"honest {number}", "honest", ToyTrace(law), Tactic, 0, chance.randint(0, 2))
+        for number in range(_honest(chance, solver))
     ]
     most = chance.choices([most for most, _ in CROWDS], [weight for _, weight in CROWDS])[0]
     for number in range(chance.randint(1 if solver.honest else 0, most)):
-        verifiers.append(_dishonest(chance, law, interval, number))
+        verifiers.append(_dishonest(chance, law, solver, interval, number))
     network = Network(
         chance.choice((0, 50, 300)), chance.choice((0, 100)), chance.choice((0, 3, 10)), chance.randint(0, 4)
     )
-    return Scenario(seed, law, _terms(chance, law), network, chance.choice((0, 0, 50)), solver, tuple(verifiers))
+    terms, crashes, draws = _terms(chance, law), chance.choice((0, 0, 50)), chance.random() < 0.9
+    return Scenario(seed, law, terms, network, crashes, solver, tuple(verifiers), draws)
 
 
 def _honest(chance: random.Random, solver: Actor) -> int:
@@ -73,7 +82,10 @@ def _honest(chance: random.Random, solver: Actor) -> int:
 
 
 def _solver(chance: random.Random, law: ToyLaw, interval: int) -> Actor:
-    kind = chance.choices(("honest", "liar", "miscounter"), (8, 11, 1))[0]
+    kind = chance.choices(("honest", "liar", "frenemy", "miscounter"), (8, 11, 1, 1))[0]
+    if kind == "frenemy":
+        right = ToyTrace(law, interval=interval)
+        return Actor("solver", kind, right, chance.choice(TACTICS[1:]), chance.randrange(2**32))
     if kind != "liar":
         return Actor("solver", kind, ToyTrace(law, interval=interval), Tactic, 0)
     return Actor("solver", kind, _wrong(chance, law, interval), chance.choice(TACTICS), chance.randrange(2**32))
@@ -90,16 +102,19 @@ def _wrong(chance: random.Random, law: ToyLaw, interval: int) -> ToyTrace:
     return ToyTrace(law, patches=patches, interval=interval)
 
 
-def _dishonest(chance: random.Random, law: ToyLaw, interval: int, number: int) -> Actor:
-    kind = chance.choice(("liar", "liar", "liar", "frenemy", "freeloader"))
-    trace = _wrong(chance, law, interval) if kind == "liar" else ToyTrace(law)
-    tactic = chance.choice(TACTICS[1:] if kind == "frenemy" else TACTICS)
-    return Actor(f"{kind} {number}", kind, trace, Tactic if kind == "freeloader" else tactic, chance.randrange(2**32))
+def _dishonest(chance: random.Random, law: ToyLaw, solver: Actor, interval: int, number: int) -> Actor:
+    kind = chance.choices(("liar", "frenemy", "freeloader", "accomplice", "dropout"), (6, 2, 2, 2, 1))[0]
+    trace = _wrong(chance, law, interval) if kind == "liar" else solver.trace if kind == "accomplice" else ToyTrace(law)
+    tactic = chance.choice(TACTICS[1:] if kind in ("frenemy", "dropout") else TACTICS)
+    tickets = 0 if kind == "freeloader" else chance.randint(0, 2)  # so that all its money comes from copies
+    name, how = f"{kind} {number}", Tactic if kind == "freeloader" else tactic
+    return Actor(name, kind, trace, how, chance.randrange(2**32), tickets)
 
 
 def _terms(chance: random.Random, law: ToyLaw) -> Terms:
     """Terms under which a message that is lost a few times still comes in time."""
     whole = chance.randint(1, -(-law.steps // law.interval)) * law.interval
+    slots = chance.choice((0, 0, 1, 2, 4))
     return Terms(
         price=chance.randint(1, 2000),
         solver_bond=chance.randint(2, 1001),
@@ -116,4 +131,8 @@ def _terms(chance: random.Random, law: ToyLaw) -> Terms:
         clock_s=1500,
         move_period_s=400,
         level_extension_s=chance.randint(1, 400),
+        attesters=slots,
+        attestation_fee=chance.randint(1, 100) if slots else 0,
+        attester_bond=chance.randint(2, 301) if slots else 0,
+        attestation_period_s=400 if slots else 1,
     )

@@ -163,6 +163,7 @@ def test_an_altered_program_is_refused(job: Path, tmp_path: Path) -> None:
         ("def loss(model, batch):\n    return model(batch['z']).sum()", "'z'"),
         ("def loss(model, batch):\n    return model(batch['x'])", "loss"),
         ("batch_size = 0", "batch_size"),
+        ("steps = 2**32", "steps is 4294967296, want at most 4294967295"),
         ("interval = 0", "interval is 0"),
         ("interval = 'often'", "interval is 'often'"),
         ("interval, max_interval = 3, 4", "want 'auto' or the max_interval, 4"),
@@ -170,6 +171,7 @@ def test_an_altered_program_is_refused(job: Path, tmp_path: Path) -> None:
         ("del model", "model"),
         ("1 +", "job.py:13: SyntaxError"),
         ("model.nothing", "job.py:13: AttributeError"),
+        ("def learning_rate(step):\n    return 1 / (step - 2)", "learning_rate(2): ZeroDivisionError"),
     ],
 )
 def test_a_job_file_that_cannot_be_traced_is_refused_with_the_reason(tmp_path: Path, line: str, wanted: str) -> None:

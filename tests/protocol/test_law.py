@@ -218,6 +218,18 @@ def test_a_right_witness_with_anything_put_into_it_gives_the_same_outcome_or_a_r
     )
 
 
+@pytest.mark.parametrize("shift", [2**9, 2**33, -(2**33), 2**255])
+def test_a_shift_that_no_scale_gives_is_refused_before_anything_is_shifted(places: Places, shift: int) -> None:
+    """2^33 would be a number of a gigabyte."""
+    for entry in range(places.law.entries):
+        question = places.question(entry, 0)
+        outcome, witness = places.outcome(entry, question)
+        if isinstance(outcome, Sum):
+            asked = question.asked(phase="term", facts=(outcome.facts[0], *(shift for _ in outcome.facts[1:])))
+            refused = judge_bytes(asked.to_bytes(), witness)
+            assert isinstance(refused, Refusal) and "a shift is malformed" in str(refused)
+
+
 def put_into(content: list, place: int, new: object) -> list:
     """The content with one item, at some depth, replaced."""
     if not content:

@@ -22,6 +22,7 @@ def test_a_thousand_jobs_keep_every_promise() -> None:
     totals = simulate(10**6, SAMPLE)
     assert totals.broken == {} and totals.seeds == SAMPLE
     assert set(totals.outcomes) >= {"done", "refuted"} and totals.games > SAMPLE and totals.lost > SAMPLE
+    assert totals.attestations > SAMPLE // 2 and totals.accusations > SAMPLE // 10
 
 
 @pytest.mark.long
@@ -38,7 +39,10 @@ def test_every_kind_of_party_and_tactic_is_drawn() -> None:
     scenarios = [scenario_of(seed) for seed in range(400)]
     actors = [actor for scenario in scenarios for actor in scenario.verifiers]
     kinds = Counter(actor.kind for actor in actors)
-    assert set(kinds) == {"honest", "liar", "frenemy", "freeloader"} and min(kinds.values()) > 20
+    assert set(kinds) == {"honest", "liar", "frenemy", "freeloader", "accomplice", "dropout"}
+    assert min(kinds.values()) > 20
+    assert {scenario.solver.kind for scenario in scenarios} == {"honest", "liar", "frenemy", "miscounter"}
+    assert {(scenario.terms.attesters > 0, scenario.draws) for scenario in scenarios} >= {(True, True), (True, False)}
     assert {actor.tactic for actor in actors} >= set(TACTICS)
     assert max(len(scenario.verifiers) for scenario in scenarios) > 12
     for scenario in scenarios:
