@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from protocol.game import ledger, tickets
 from protocol.game.dispute import new_game
+from protocol.game.fields import MAX_HASHES
 from protocol.game.jobs import NEVER, job_of, may_claim, settle, stop_claiming
 from protocol.game.messages import (
     CommitChallenge,
@@ -32,6 +33,8 @@ def commit_claim(state: State, message: Message, body: CommitClaim, now: int, pa
     require(body.first == job.claimed_to < body.last <= law.steps, Rule.CLAIM_RANGE)
     require(body.last - body.first <= job.terms.segment, Rule.CLAIM_RANGE)
     require(body.last == law.steps or body.last % job.interval == 0, Rule.CLAIM_RANGE)
+    # More roots than a message holds could be committed to, and never shown.
+    require(claim_leaves(job.interval, body.first, body.last) <= MAX_HASHES, Rule.CLAIM_RANGE)
     require(may_claim(state, job), Rule.CLAIM_WINDOW)
     # First the draw, then the attesters' commitments, then the roots.
     opens = now + (2 * job.terms.attestation_period_s if job.terms.attesters else 0)

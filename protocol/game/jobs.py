@@ -7,7 +7,7 @@ from dataclasses import replace
 from protocol.game import ledger, tickets
 from protocol.game.ledger import OUTSIDE, Ledger
 from protocol.game.messages import NOTHING, AcceptBid, Deposit, Message, PlaceBid, PostJob, Withdraw
-from protocol.game.params import Law, Params, require_terms
+from protocol.game.params import MAX_LINKS, Law, Params, require_terms
 from protocol.game.rules import Refused, Rule, require
 from protocol.game.types import Bid, Claim, ClaimStatus, Game, Job, JobStatus, Stage, State
 from protocol.game.whistleblowing import accusations, accuse
@@ -36,6 +36,9 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
     law = _law_of(body, params)
     longest = min(law.intervals[1], law.steps)
     require(longest <= body.terms.segment, Rule.TERMS, f"a segment holds no interval of {longest} steps")
+    require(
+        not body.terms.attesters or claims_at_most(law) <= MAX_LINKS, Rule.TERMS, "more claims than a beacon's links"
+    )
     job = Job(
         id=message.id,
         submitter=message.sender,
@@ -49,6 +52,11 @@ def post_job(state: State, message: Message, body: PostJob, now: int, params: Pa
     )
     books = ledger.reserve(state.ledger, job.escrow, message.sender, body.terms.price)
     return replace(state.with_job(job), ledger=tickets.escrow_fees(books, job))
+
+
+def claims_at_most(law: Law) -> int:
+    """The most claims that a job can have: one an interval, each as short as a bid may name."""
+    return -(-law.steps // law.intervals[0])
 
 
 def _law_of(body: PostJob, params: Params) -> Law:

@@ -14,6 +14,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_PERIOD_S = 2**32
 MAX_CLAIMS_AHEAD = 64
 MAX_ATTESTERS = 64
+MAX_LINKS = 2**18  # of a beacon: the operator computes them all before it anchors them
 
 
 @dataclass(frozen=True, slots=True)

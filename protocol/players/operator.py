@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from protocol.game.attestation import TAKES_ATTESTERS, awaits_draw
+from protocol.game.jobs import claims_at_most
 from protocol.game.messages import AnchorBeacon, DrawAttesters
 from protocol.game.params import Law
 from protocol.game.types import Job
@@ -33,7 +35,13 @@ class Operator(Client):
 
     def _links(self, job: Job, law: Law) -> list[bytes]:
         """The last link first, the anchor last: one link for each claim that there can be."""
-        links = [self.salt(b"beacon", job.id)]
-        for _ in range(-(-law.steps // law.intervals[0])):
-            links.append(hashlib.sha256(links[-1]).digest())
-        return links
+        return _chain(self.salt(b"beacon", job.id), claims_at_most(law))
+
+
+@lru_cache(maxsize=8)
+def _chain(seed: bytes, links: int) -> list[bytes]:
+    """A seed and as many hashes, each of the one before."""
+    chain = [seed]
+    for _ in range(links):
+        chain.append(hashlib.sha256(chain[-1]).digest())
+    return chain

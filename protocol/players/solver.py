@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from protocol.game.claims import may_show
+from protocol.game.fields import MAX_HASHES
 from protocol.game.jobs import NEVER, may_claim
 from protocol.game.messages import CommitClaim, PlaceBid, RevealClaim, claim_seal
 from protocol.game.params import Law
@@ -84,8 +85,9 @@ class Solver(Player):
         return [self.send(CommitClaim(first, last, seal), job.id)]
 
     def _segment_end(self, job: Job, law: Law) -> int:
-        """As far as one claim may go: a segment, in whole intervals, or to the job's last step."""
-        last = min(job.claimed_to + job.terms.segment, law.steps)
+        """As far as one claim may go: a segment, in whole intervals that one message shows, or to the last step."""
+        longest = min(job.terms.segment, (MAX_HASHES - 1) * job.interval)
+        last = min(job.claimed_to + longest, law.steps)
         return last if last == law.steps else last // job.interval * job.interval
 
     def _roots(self, job: Job, first: int, last: int) -> tuple[bytes, ...]:

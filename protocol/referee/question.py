@@ -14,6 +14,10 @@ MAX_SHIFT = 2**9  # the law's scales are from -115 to 194
 ITEM_BYTES = {"float32": 4, "int64": 8, "int32": 4, "uint32": 4, "bool": 1, "uint8": 1, "uint16": 2}
 Kind = Literal["entry", "slot", "tensor", "number"]
 Phase = Literal["open", "prove", "fault", "term"]
+# What each attribute is. A record's stride is one number, a window's are two.
+TEXTS = ("width", "dtype", "for")
+NUMBERS = ("axis", "groups", "site", "descending", "at", "of", "record_size", "records", "seed", "position")
+LISTS = ("axes", "shape", "size", "padding", "dilation", "kernel", "low", "high", "start", "stop", "step")
 KINDS = ("entry", "slot", "tensor", "number")
 PHASES = ("open", "prove", "fault", "term")
 
@@ -135,7 +139,7 @@ def question_from_bytes(data: bytes) -> Question:
     return Question(
         phase,
         op,
-        attributes,
+        {name: _attribute(op, name, value) for name, value in attributes.items()},
         dtype,
         _shape(shape),
         _count(element),
@@ -154,6 +158,18 @@ def _operand_list(operand: Operand) -> list[Any]:
     layouts = [[x.op, list(x.before), list(x.after), list(x.numbers)] for x in operand.layouts]
     head = [operand.kind, operand.dtype, list(operand.shape), layouts, list(operand.label)]
     return [*head, operand.index, operand.size, operand.anchor, operand.bits]
+
+
+def _attribute(op: str, name: str, value: Any) -> Any:
+    """An attribute of its kind: in Python a number times a text or a list is as many of them."""
+    if name in TEXTS:
+        _want(isinstance(value, str), name)
+    elif name in NUMBERS or (name == "stride" and op == "batch"):
+        _want(isinstance(value, int) and abs(value) < 2**64, name)
+    else:
+        _want(name in LISTS or name == "stride", "an attribute")
+        _want(all(type(item) is int and abs(item) < 2**64 for item in _list(value)), name)
+    return value
 
 
 def _operand(content: Any) -> Operand:

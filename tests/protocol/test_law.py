@@ -230,6 +230,21 @@ def test_a_shift_that_no_scale_gives_is_refused_before_anything_is_shifted(place
             assert isinstance(refused, Refusal) and "a shift is malformed" in str(refused)
 
 
+@pytest.mark.parametrize(
+    ("op", "name", "value"),
+    [("random_bits", "site", "text"), ("random_bits", "site", [0]), ("batch", "stride", [1]), ("batch", "seed", "0")],
+)
+def test_an_attribute_of_another_kind_is_refused(places: Places, op: str, name: str, value: object) -> None:
+    """A text times 2^31 would be a text of gigabytes."""
+    asked = [question for entry in range(places.law.entries) if (question := places.question(entry, 0)).op == op]
+    assert asked
+    for question in asked:
+        content = from_canonical(question.to_bytes(), "question")
+        content[3][name] = value
+        refused = judge_bytes(to_canonical(content), places.answers(0).witness(places.question(0, 0)) or b"")
+        assert isinstance(refused, Refusal) and f"{name} is malformed" in str(refused)
+
+
 def put_into(content: list, place: int, new: object) -> list:
     """The content with one item, at some depth, replaced."""
     if not content:

@@ -23,6 +23,16 @@ def test_refuses_claim_range(scene: Scene) -> None:
     scene.send(SOLVER, CommitClaim(0, 8, SALT), job)
 
 
+def test_a_claim_has_no_more_roots_than_a_message_holds(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submitter whose segments are longer than that would otherwise have a solver commit to what it cannot show."""
+    for name in ("game.fields", "game.claims", "players.solver"):
+        monkeypatch.setattr(f"protocol.{name}.MAX_HASHES", 3)
+    job = running(scene)
+    refuses(Rule.CLAIM_RANGE, lambda: scene.send(SOLVER, CommitClaim(0, 12, SALT), job), scene)
+    scene.play(scene.solver(ToyTrace(LAW)))
+    assert [(claim.first, claim.last) for claim in scene.state.claims.values()] == [(0, 8), (8, 12)]
+
+
 def test_refuses_claim_window(scene: Scene) -> None:
     job = running(scene, terms=replace(TERMS, claims_ahead=1))
     scene.send(SOLVER, sealed(scene, job, ToyTrace(LAW), 0, 4), job)

@@ -11,7 +11,7 @@ from protocol.game.params import Terms, require_terms
 from protocol.game.rules import Refused, Rule
 from tests.protocol.rules.playing import LAW, SALT, claimed, posted, refuses, running, sealed
 from tests.protocol.scene import Scene
-from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, ToyTrace, digest
+from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, ToyLaw, ToyTrace, digest
 
 
 def test_refuses_terms(scene: Scene) -> None:
@@ -32,6 +32,10 @@ def test_refuses_terms(scene: Scene) -> None:
     ):
         terms = replace(TERMS, **change)
         refuses(Rule.TERMS, lambda terms=terms: scene.send(SUBMITTER, PostJob(terms, LAW.job, b"toy", b"toy")), scene)
+    attested = replace(TERMS, attesters=1, attestation_fee=1, attester_bond=2, segment=2**20)
+    for law in (ToyLaw(2**18 + 1, 1, 4), ToyLaw(2**18 + 1, 2**18 + 1, 4, is_open=True), ToyLaw(2**20, 2, 4)):
+        refuses(Rule.TERMS, lambda law=law: scene.post(law, attested), scene)
+    scene.post(ToyLaw(2**19, 2, 4), attested)
     for value in (2**63, 1.5, None, True):
         refuses(Rule.TERMS, lambda value=value: require_terms(replace(TERMS, price=value)))
 
