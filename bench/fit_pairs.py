@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.fit_functions import TINY, remez
-from bench.fit_tables import erf_columns, inverse, log_interval, rest, single
+from bench.fit_tables import erf_columns, inverse, log_intervals, rest, single
 
 HEADER = '''\
 """The tables and polynomials of functions_pairs.py, written by bench/fit_pairs.py.
@@ -71,7 +71,8 @@ def exp_constants() -> None:
 
 
 def log_tables() -> None:
-    inverses = [inverse(i) for i in range(32)]
+    intervals = log_intervals(32)
+    inverses = [inverse(*interval) for interval in intervals]
     logs = [-mp.log(c) for c in inverses]
     high = [grid(log, 16) for log in logs]
     low = [log - h for log, h in zip(logs, high, strict=True)]
@@ -85,7 +86,7 @@ def log_tables() -> None:
     show_table("the rest of that", "INVERSE_LOG_TINY", tiny)
     parts = [coarse, fine, mp.log(2) - coarse - fine]
     show_constants("ln 2 to 2^-16, then to 2^-36 (8 bits times either lose nothing), and the rest", "LN2_PARTS", parts)
-    reach = max(abs(m * c - 1) for i, c in enumerate(inverses) for m in log_interval(i))
+    reach = max(abs(m * c - 1) for c, ends in zip(inverses, intervals, strict=True) for m in ends)
     third = mpf(1) / 3
     show_constants("1/3 and the rest", "THIRD", [third, third - single(third)])
     high_end = reach * mpf("1.001")

@@ -55,14 +55,14 @@ def group_outputs(
     program: Program, inputs: list[np.ndarray], elements: int, longest: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(ours, the definition's) of every value of every group, from the definition's operands."""
-    from engine import fusion
+    from engine import emission, fusion
 
     values = list(inputs)
     for node in program.nodes:
         values.append(spec.run(node.op, [values[o] for o in node.operands], node.attributes))
     for unit in fusion.units_of(program):
         if unit.is_group:
-            group, reads, writes = fusion.group_of(program, unit, frozenset(range(len(values))))
+            group, reads, writes = emission.group_of(program, unit, frozenset(range(len(values))))
             got = compile_group(group, elements, longest)([MEMORY.put(values[number]) for number in reads], 1)
             yield from zip(map(MEMORY.get, got), (np.ascontiguousarray(values[n]) for n in writes), strict=True)
 

@@ -9,38 +9,25 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 from engine import views
 from engine.attention import Block, blocks_of, in_order
+from engine.emission import TAKE_ROWS, Unit, source_of
 from engine.program import Node, Program
 from engine.views import View
 from kernels import spec
-from kernels.group import ELEMENTWISE, MOST_COLUMNS, ROW_REDUCTIONS, SPREAD, Group, Register, Step
+from kernels.group import ELEMENTWISE, GATHER, MOST_COLUMNS, ROW_REDUCTIONS
 
 MOST_MEMBERS = 96
 
 
-@dataclass
-class Unit:
-    """What runs in one call: one node, the members of a group in program order, or a block of attention."""
+def units_of(program: Program, with_attention: bool = False, with_gather: bool = False) -> list[Unit]:
+    """Every node but the layout operators, in groups as large as their order allows, in an order to run them.
 
-    members: list[int]
-    size: int = 0
-    columns: int | None = None
-    rows: set[int] = field(default_factory=set)
-    before: set[int] = field(default_factory=set)
-    block: Block | None = None
-
-    @property
-    def is_group(self) -> bool:
-        return self.size > 0
-
-
-def units_of(program: Program, with_attention: bool = False) -> list[Unit]:
-    """Every node but the layout operators, in groups as large as their order allows, in an order to run them."""
-    grouping = _Grouping(program)
+    with_gather: a gather of one element of each row joins the group that computes the rows
+    """
+    grouping = _Grouping(program, with_gather)
     blocks = blocks_of(program) if with_attention else []
     for item in in_order(program, blocks):
         if isinstance(item, Block):
@@ -53,8 +40,8 @@ def units_of(program: Program, with_attention: bool = False) -> list[Unit]:
 class _Grouping:
     """The units so far. A unit's `before` are the units that it reads; merged units forward to the one that is left."""
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.types = program, program.types
+    def __init__(self, program: Program, with_gather: bool) -> None:
+        self.program, self.types, self.with_gather = program, program.types, with_gather
         self.views: dict[int, View] = {
             n: views.whole(n, t.shape) for n, t in enumerate(self.types[: program.first_node])
         }
@@ -92,7 +79,7 @@ class _Grouping:
         unit = Unit([number])
         if node.op in ELEMENTWISE:
             unit.size = self.types[number].size
-        elif columns := self._row_columns(node):
+        elif node.op in ROW_REDUCTIONS and (columns := self._row_columns(node)):
             unit.size, unit.columns = self.types[node.operands[0]].size, columns
             unit.rows.add(number)
         self.unit_of[number] = len(self.units)
@@ -100,7 +87,9 @@ class _Grouping:
         unit.before |= self._units_of(sources)
 
     def _row_columns(self, node: Node) -> int | None:
-        """The length of the rows that a node reduces, where it reduces whole rows."""
+        """The length of the rows that a node reduces, or gathers one element of, where it takes whole rows."""
+        if node.op == GATHER and self.with_gather:
+            return self._gathered_columns(node)
         if node.op not in ROW_REDUCTIONS:
             return None
         operand = self.types[node.operands[0]]
@@ -109,6 +98,12 @@ class _Grouping:
         columns = prod(operand.shape[axis] for axis in axes)
         fits = axes == trailing and operand.size > 0 and 1 < columns <= MOST_COLUMNS and operand.dtype == "float32"
         return columns if fits else None
+
+    def _gathered_columns(self, node: Node) -> int | None:
+        x, index = (self.types[operand] for operand in node.operands)
+        by_row = node.attributes["axis"] == len(x.shape) - 1 and index.shape[-1] == 1
+        fits = by_row and x.size > 0 and 1 < x.shape[-1] <= MOST_COLUMNS and x.dtype == "float32"
+        return x.shape[-1] if fits else None
 
     def _units_of(self, sources: Iterable[View]) -> set[int]:
         return {self._find(self.unit_of[view.source]) for view in sources if view.source in self.unit_of}
@@ -150,6 +145,8 @@ class _Grouping:
     def _kind(self, unit: Unit, number: int, sources: list[View], columns: int | None) -> str | None:
         """Whether the node's value is full or per row in the unit's domain; None where the two do not fit."""
         inside = [view for view in sources if view.source in unit.members]
+        if not self._index_is_outside(number, unit.members):
+            return None
         if columns is not None:
             fits = unit.columns in (None, columns) and sources[0].size == unit.size
             return "row" if fits and not unit.rows.intersection([sources[0].source]) and self._flat(inside) else None
@@ -159,6 +156,13 @@ class _Grouping:
         if unit.columns and size * unit.columns == unit.size:
             return "row" if all(view.source in unit.rows for view in inside) and self._flat(inside) else None
         return None
+
+    def _index_is_outside(self, number: int, members: Sequence[int]) -> bool:
+        """Whether a gather takes rows of the members by an index that is none of them; True for another node."""
+        if self.program.nodes[number - self.program.first_node].op != GATHER:
+            return True
+        x, index = self._sources(number)
+        return x.source in members and index.source not in members
 
     def _flat(self, inside: list[View]) -> bool:
         return all(views.is_flat(view, self.types[view.source].size) for view in inside)
@@ -191,10 +195,12 @@ class _Grouping:
         for number in joined.members:
             inside = [v for v in self._sources(number) if v.source in joined.members]
             node = self.program.nodes[number - self.program.first_node]
-            per_row = number in joined.rows and node.op not in ROW_REDUCTIONS
+            per_row = number in joined.rows and node.op not in TAKE_ROWS
+            if not self._index_is_outside(number, joined.members):
+                return False
             if per_row and not all(v.source in joined.rows for v in inside):
                 return False
-            if per_row or node.op in ROW_REDUCTIONS:
+            if per_row or node.op in TAKE_ROWS:
                 fits = self._flat(inside)
             else:
                 fits = all(self._fits_full(joined, view) for view in inside)
@@ -259,94 +265,3 @@ def _operands_of(program: Program, unit: Unit) -> Iterable[int]:
     if unit.block is not None:
         return unit.block.reads
     return (operand for number in unit.members for operand in program.nodes[number - program.first_node].operands)
-
-
-def source_of(program: Program, value: int) -> int:
-    """The value behind a chain of layout operators."""
-    while value >= program.first_node and spec.is_layout(program.nodes[value - program.first_node].op):
-        value = program.nodes[value - program.first_node].operands[0]
-    return value
-
-
-def group_of(program: Program, unit: Unit, needed: frozenset[int]) -> tuple[Group, tuple[int, ...], tuple[int, ...]]:
-    """What a backend runs for a unit.
-
-    needed:  the values that something outside the unit reads
-    returns: the group, the values that are its inputs, the values that are its outputs
-    """
-    return _Emission(program, unit).finish(needed)
-
-
-class _Emission:
-    """Registers and steps of one unit. An input is read as the view that a member's operand is."""
-
-    def __init__(self, program: Program, unit: Unit) -> None:
-        self.program, self.unit, self.types = program, unit, program.types
-        self.members = set(unit.members)
-        self.inputs: dict[tuple[int, bool], int] = {}
-        self.steps: list[tuple[str, tuple[str, int, bool], list[tuple[str, int, bool]]]] = []
-        self.spread: set[int] = set()
-        for number in unit.members:
-            self._emit(number)
-
-    def _emit(self, number: int) -> None:
-        node = self.program.nodes[number - self.program.first_node]
-        per_row = number in self.unit.rows and node.op not in ROW_REDUCTIONS
-        operands = [self._operand(operand, per_row) for operand in node.operands]
-        self.steps.append((node.op, ("member", number, number in self.unit.rows), operands))
-
-    def _operand(self, operand: int, per_row: bool) -> tuple[str, int, bool]:
-        source = source_of(self.program, operand)
-        if source not in self.members:
-            self.inputs.setdefault((operand, per_row), len(self.inputs))
-            return ("input", operand, per_row)
-        if source in self.unit.rows and not per_row:
-            if source not in self.spread:
-                self.spread.add(source)
-                self.steps.append((SPREAD, ("spread", source, False), [("member", source, True)]))
-            return ("spread", source, False)
-        return ("member", source, per_row)
-
-    def finish(self, needed: frozenset[int]) -> tuple[Group, tuple[int, ...], tuple[int, ...]]:
-        outputs = tuple(number for number in self.unit.members if number in needed)
-        allocation = _Allocation(len(self.inputs), [Register(self.types[n].dtype, row) for n, row in self.inputs])
-        places = {("input", n, row): place for (n, row), place in self.inputs.items()}
-        last = {key: i for i, (_, _, operands) in enumerate(self.steps) for key in operands}
-        steps = []
-        for i, (op, result, operands) in enumerate(self.steps):
-            kind, number, per_row = result
-            keep = kind == "member" and number in outputs
-            places[result] = allocation.take(Register(self.types[number].dtype, per_row), keep)
-            steps.append(Step(op, places[result], tuple(places[key] for key in operands)))
-            for key in {*operands, result}:
-                if last.get(key, i) == i and key[0] != "input" and not (key[0] == "member" and key[1] in outputs):
-                    allocation.release(places[key])
-        group = Group(
-            self.unit.size,
-            self.unit.columns or 0,
-            tuple(allocation.registers),
-            len(self.inputs),
-            tuple((places["member", n, n in self.unit.rows], self.types[n]) for n in outputs),
-            tuple(steps),
-        )
-        return group, tuple(number for number, _ in self.inputs), outputs
-
-
-class _Allocation:
-    """Registers, handed out again once their value is dead, so that a tile's values stay in the first cache."""
-
-    def __init__(self, inputs: int, registers: list[Register]) -> None:
-        assert len(registers) == inputs
-        self.registers = registers
-        self.free: list[int] = []
-
-    def take(self, register: Register, keep: bool) -> int:
-        for place in [] if keep else self.free:
-            if self.registers[place] == register:
-                self.free.remove(place)
-                return place
-        self.registers.append(register)
-        return len(self.registers) - 1
-
-    def release(self, place: int) -> None:
-        self.free.append(place)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.fusion import Unit, group_of, read_outside, units_of
+from engine.emission import Unit, group_of
+from engine.fusion import read_outside, units_of
 from engine.program import Node, Program
 from kernels import spec
 from kernels.attention import Attention
@@ -59,9 +60,11 @@ def single_calls(program: Program, nodes: Iterable[int]) -> list[Call]:
     return [Call((number,), node_of(program, number).operands, (number,)) for number in sorted(nodes)]
 
 
-def fused_calls(program: Program, nodes: Iterable[int], with_attention: bool = False) -> list[Call]:
+def fused_calls(
+    program: Program, nodes: Iterable[int], with_attention: bool = False, with_gather: bool = False
+) -> list[Call]:
     """Groups of the nodes as calls of one pass each; a layout operator comes right before the first that reads it."""
-    units, wanted = units_of(program, with_attention), frozenset(nodes)
+    units, wanted = units_of(program, with_attention, with_gather), frozenset(nodes)
     outside = read_outside(program, units)
     calls: list[Call] = []
     known = set(range(program.first_node))
@@ -97,7 +100,7 @@ def calls_of(program: Program, backend: Backend, fuse: bool = True) -> list[Call
     needed = needed_nodes(program)
     if not fuse or backend.compile_group is None:
         return single_calls(program, needed)
-    return fused_calls(program, needed, with_attention=backend.compile_attention is not None)
+    return fused_calls(program, needed, backend.compile_attention is not None, backend.groups_gather)
 
 
 def constant_layouts(program: Program) -> frozenset[int]:

@@ -38,6 +38,7 @@ class Backend:
     about:         the device, its versions, and on which GPUs the kernels are proven; None for the CPU's
     compile_group: (Group) -> a function of (inputs, threads, outputs=None) that gives the group's outputs, in new
                    arrays where none are given; None where the backend runs one operator at a time
+    groups_gather: whether a group may hold a gather of one element of each row
     compile_attention: (Attention) -> the same of its operands and results; None where scores are stored
     prepare:       (op, operand types, attributes) -> a function of (inputs, threads, out=None) that does less per call
                    than run and writes to out where it is given; None where the backend has no such thing
@@ -58,6 +59,7 @@ class Backend:
     about: Callable[[], str] | None = None
     compile_attention: Callable[[Attention], Callable[..., Sequence[Array]]] | None = None
     record: Callable[..., Callable[[], None]] | None = None
+    groups_gather: bool = False
 
     def group_maxima(self, op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> list[Array]:
         """The law's scales: per operand that the operator quantises, the maxima over its scale groups."""
@@ -139,7 +141,7 @@ def _load_native() -> Backend:
 
     hashes = (tree_root, subtree_roots, leaf_hashes)
     own = (native.run, native.group_maxima, *hashes, compile_group, native.prepare)
-    return Backend("native", *own, begin_roots=begin_roots)
+    return Backend("native", *own, begin_roots=begin_roots, groups_gather=True)
 
 
 def _load_portable() -> Backend:

@@ -11,6 +11,7 @@ SPREAD = "spread"
 # What a group may hold: operators of every element that cannot fault, and reductions of rows of at most 2^16 elements.
 ELEMENTWISE = frozenset(n for n, o in spec.OPERATORS.items() if o.family == "elementwise" and not o.can_fault)
 ROW_REDUCTIONS = frozenset({"sum", "amax", "amin"})
+GATHER = "gather"  # where the backend says so: one element of each row, by an index that is an input
 MOST_COLUMNS = 2**16
 
 
@@ -24,7 +25,8 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One member: an elementwise operator, a sum, amax or amin of rows, or `spread`: a value repeated along its row."""
+    """One member: an elementwise operator, a sum, amax or amin of rows, a gather of one element of each, or `spread`: a
+    value repeated along its row."""
 
     op: str
     result: int

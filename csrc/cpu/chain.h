@@ -3,38 +3,17 @@
 // what looks at its bits, and memory, must see the law's.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
 #include <utility>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
 
 #include "arithmetic.h"
 #include "functions.h"
+#include "lane_sums.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int VECTOR_BYTES = 64;
-#elif defined(__AVX2__)
-constexpr int VECTOR_BYTES = 32;
-#else
-constexpr int VECTOR_BYTES = 16;
-#endif
-
-typedef float Lanes __attribute__((vector_size(VECTOR_BYTES)));
-typedef int32_t Signed __attribute__((vector_size(VECTOR_BYTES)));
-typedef uint32_t Unsigned __attribute__((vector_size(VECTOR_BYTES)));
-
-constexpr int64_t WIDTH = VECTOR_BYTES / 4;
 constexpr int COUNT = VECTOR_BYTES == 64 ? 8 : 4;  // vectors of a link: half of the registers at most
 constexpr int64_t LINK_ELEMENTS = COUNT * WIDTH;
-
-static inline Lanes all_lanes(float x) { return x - Lanes{}; }
-
-static inline Lanes chosen(Signed mask, Lanes a, Lanes b) { return (Lanes)(((Signed)a & mask) | ((Signed)b & ~mask)); }
 
 static inline Lanes one_nan(Lanes x) {
 #if defined(__AVX512F__)
@@ -43,9 +22,6 @@ static inline Lanes one_nan(Lanes x) {
     return chosen(x == x, x, all_lanes(float_of(CANONICAL_NAN)));
 #endif
 }
-
-static inline Signed rising_keys(Lanes x) { return (Signed)x ^ (Signed)((Unsigned)((Signed)x >> 31) >> 1); }
-static inline Signed falling_keys(Lanes x) { return (Signed)((Unsigned)rising_keys(x) + NAN_STEP); }
 
 static inline Lanes each_lane(Lanes x, float (*f)(float)) {
     for (int i = 0; i < WIDTH; ++i) x[i] = f(x[i]);

@@ -59,11 +59,10 @@ ISOBIT_FAST_BLOCK(isobit_block_exp, isobit_fast_exp, isobit_fn_exp)
 ISOBIT_FAST_BLOCK(isobit_block_erf, isobit_fast_erf, isobit_fn_erf)
 ISOBIT_FAST_BLOCK(isobit_block_log, isobit_fast_log, isobit_fn_log)
 ISOBIT_FAST_BLOCK(isobit_block_sigmoid, isobit_fast_sigmoid, isobit_fn_sigmoid)
-#if defined(__AVX512DQ__)
 ISOBIT_FAST_BLOCK(isobit_block_rsqrt, isobit_fast_rsqrt, isobit_fn_rsqrt)
+#if defined(__AVX512DQ__)
 ISOBIT_FAST_BLOCK(isobit_block_tanh, isobit_fast_tanh, isobit_fn_tanh)
 #else
-ISOBIT_BLOCK(isobit_block_rsqrt, isobit_fn_rsqrt)
 ISOBIT_BLOCK(isobit_block_tanh, isobit_fn_tanh)
 #endif
 

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "functions_tables.h"
+
 namespace {
 
 typedef __m512 Vector;
@@ -10,6 +12,7 @@ typedef int32_t Integers __attribute__((vector_size(64)));
 typedef uint32_t Naturals __attribute__((vector_size(64)));  // these wrap where signed integers may not
 
 constexpr int64_t LANES = 32;
+constexpr int ENTRIES = 32;             // of a table
 constexpr uint32_t EVERY = UINT32_MAX;  // a bit for each lane
 struct Floats {
     Vector first, second;
@@ -22,7 +25,7 @@ static inline Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(
 static inline Vector less(Vector a, Vector b, Vector c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
 
 // The entry of the index's low five bits.
-static inline Vector entry(const float (&table)[32], Vector index) {
+static inline Vector entry(const float (&table)[ENTRIES], Vector index) {
     return _mm512_permutex2var_ps(load(table), (__m512i)index, load(table + 16));
 }
 
@@ -38,7 +41,6 @@ static inline Vector exponent(Vector x) { return _mm512_maskz_getexp_ps(0xffff, 
 static inline Vector significand(Vector x) {
     return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
 }
-static inline uint32_t are_split(Floats) { return EVERY; }
 
 static inline uint32_t mask_of(uint32_t first, uint32_t second) { return _mm512_kunpackw(second, first); }
 static inline uint32_t at_most_mask(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }

@@ -1,11 +1,10 @@
-// erf exp log sigmoid (with AVX-512 also rsqrt, tanh) for many values at once, correctly rounded (docs/functions.md, In
+// erf exp log rsqrt sigmoid (with AVX-512 also tanh) for many values at once, correctly rounded (docs/functions.md, In
 // pairs of float32): a value is found as high + low within a bound; where the rounding of high + low is not certain, or
 // a value is not normal, it is done again in double.
 //
 // Two vectors alternate in every step: one alone would wait for itself, as each step needs the one before.
 #pragma once
 
-#include "functions_tables.h"
 #if defined(__AVX512DQ__)
 #include "functions_avx512.h"
 #else
@@ -29,7 +28,7 @@ static inline Floats fma(Floats a, Floats b, Floats c) {
 static inline Floats less(Floats a, Floats b, Floats c) {
     return {less(a.first, b.first, c.first), less(a.second, b.second, c.second)};
 }
-static inline Floats entry(const float (&table)[32], Floats index) {
+static inline Floats entry(const float (&table)[ENTRIES], Floats index) {
     return {entry(table, index.first), entry(table, index.second)};
 }
 static inline Floats larger(Floats a, Floats b) { return {larger(a.first, b.first), larger(a.second, b.second)}; }
@@ -42,10 +41,7 @@ static inline Vector with_sign(Vector y, Vector sign) { return (Vector)((Integer
 static inline Floats with_sign(Floats y, Floats sign) {
     return {with_sign(y.first, sign.first), with_sign(y.second, sign.second)};
 }
-static inline Floats exponent(Floats x) { return {exponent(x.first), exponent(x.second)}; }
-static inline Floats significand(Floats x) { return {significand(x.first), significand(x.second)}; }
-static inline Vector upper_bits(Vector m) { return (Vector)((Naturals)m >> 18); }  // the low five: of the significand
-static inline Vector without(Vector y, Vector x, float bound) {                    // 0 where x <= bound
+static inline Vector without(Vector y, Vector x, float bound) {  // 0 where x <= bound
     return (Vector)((Integers)y & ~(Integers)(x <= broadcast(bound)));
 }
 
@@ -77,18 +73,12 @@ static inline isobit_rounded isobit_round_pair(Floats high, Floats low, Floats b
     return {above, are_equal(above, below)};
 }
 
-// e^x = power (1 + r + rest) 2^exponent (the power below times 2^floor(k)): r is exact, |r| <= ln(2)/64.
+// e^x = power (1 + r + rest) 2^exponent (the power below times 2^floor(k))
 struct isobit_power {
     Floats power, k, n, r, square, rest;
 };
 
-static inline isobit_power isobit_power_of(Floats x) {
-    const Floats round = all(0x1.8p18f), n = fma(x, all((float)LOG2E), round), k = n - round;  // k is n's low bits / 32
-    const Floats r = less(k, all(LN2_HIGH), x), low = less(k, all(LN2_LOW), entry(POWER_REST, n));
-    const Floats near = r + low, square = near * near;
-    const Floats q = fma(near, fma(near, all(POWER_POLYNOMIAL[2]), all(POWER_POLYNOMIAL[1])), all(POWER_POLYNOMIAL[0]));
-    return {entry(POWER, n), k, n, r, square, fma(square, q, low)};
-}
+static inline isobit_power isobit_power_of(Floats x);
 
 static inline Floats scaled(Floats x, const isobit_power &p) {
     return {scaled(x.first, p.k.first, p.n.first), scaled(x.second, p.k.second, p.n.second)};
@@ -125,82 +115,15 @@ struct isobit_fast_sigmoid {
     }
 };
 
-// x = 2^k m, m c = 1 + r with r exact and c from a table: k ln 2 - ln c + (r - r^2/2) + r^3 Q(r), the bracket as an
-// exact pair. An x that is not positive and finite leaves a NaN.
-struct isobit_fast_log {
-    static isobit_rounded value(Floats x) {
-        const Floats k = exponent(x), m = significand(x);
-        const Floats index = {upper_bits(m.first), upper_bits(m.second)}, r = fma(m, entry(INVERSE, index), all(-1.0f));
-        const Floats whole = fma(k, all(LN2_COARSE), entry(INVERSE_LOG, index));  // exact
-        const Floats rest = fma(k, all(LN2_FINE), entry(INVERSE_LOG_REST, index));
-        const Floats half = all(-0.5f) * r, bent = fma(half, r, r), bent_low = fma(half, r, r - bent);
-        Floats q = all(INVERSE_POLYNOMIAL[3]);
-        for (int i = 2; i >= 0; i--) q = fma(q, r, all(INVERSE_POLYNOMIAL[i]));
-        const Floats tail = fma(r * r * r, q, bent_low + rest);
-        const Floats high = whole + bent, low = (bent - (high - whole)) + tail;
-        isobit_rounded result = isobit_round_pair<10>(high, low);
-        result.sure &= are_split(x);
-        return result;
-    }
-};
+}  // namespace
 
 #if defined(__AVX512DQ__)
-struct isobit_pair {
-    Floats high, low;
-};
-
-// a / b, where the low parts are below 2^-13 of b: relative error 2^-37. The inverse may err by 2^-23, as the rest is
-// taken from what it gives.
-static inline isobit_pair isobit_quotient(isobit_pair a, isobit_pair b) {
-    const Floats near = {near_inverse(b.high.first), near_inverse(b.high.second)};
-    const Floats inverse = fma(near, less(b.high, near, all(1.0f)), near), y = a.high * inverse;
-    const Floats rest = less(y, b.low, less(y, b.high, a.high) + a.low);
-    return {y, rest * less(inverse, b.low * inverse, inverse)};
-}
-
-// (1 - e^-2a) / (1 + e^-2a) for a = |x|, which rounds to 1 from 9.1 on
-struct isobit_fast_tanh {
-    static isobit_rounded value(Floats x) {
-        const Floats a = at_most(magnitude(x), 10.0f), one = all(1.0f), two = all(2.0f);
-        const isobit_power p = isobit_power_of(all(-2.0f) * a);
-        const Floats power = scaled(p.power, p), part = power * p.r;
-        const Floats part_low = fma(power, p.rest, fma(power, p.r, -part));
-        const Floats gap = one - power, top = gap - part;  // 1 - e^-2a = top + top_low
-        const Floats top_low = (((gap - top) - part) + ((one - gap) - power)) - part_low;
-        const Floats sum = two - top, sum_low = ((two - sum) - top) - top_low;
-        const isobit_pair y = isobit_quotient({top, top_low}, {sum, sum_low});
-        isobit_rounded result = isobit_round_pair(y.high, y.low, fma(p.square, all(0x1p-23f), y.high * all(0x1p-35f)));
-        result.y = with_sign(result.y, x);
-        return result;
-    }
-};
-
-// y (1 + e/2 + 3/8 e^2 + 5/16 e^3) for an estimate y with a relative error below 2^-14, and e = 1 - x y^2
-struct isobit_fast_rsqrt {
-    static isobit_rounded value(Floats x) {
-        const Floats y = {near_rsqrt(x.first), near_rsqrt(x.second)};
-        const Floats t = x * y, e = less(fma(x, y, -t), y, less(t, y, all(1.0f)));
-        return isobit_round_pair<10>(y, y * e * fma(e, fma(e, all(0.3125f), all(0.375f)), all(0.5f)));
-    }
-};
+#include "functions_pairs_avx512.h"
+#else
+#include "functions_pairs_avx2.h"
 #endif
 
-// erf(c + r) for the multiple c of 1/8 nearest to |x|; from 3.925 on it rounds to 1
-struct isobit_fast_erf {
-    static isobit_rounded value(Floats x) {
-        const Floats a = at_most(magnitude(x), 3.93f), round = all(0x1.8p20f), i = a + round;
-        const Floats r = a - (i - round), start = entry(ERF_0, i), slope = entry(ERF_1, i), square = r * r;
-        Floats q = fma(entry(ERF_6, i), r, entry(ERF_5, i));
-        q = fma(fma(fma(q, r, entry(ERF_4, i)), r, entry(ERF_3, i)), r, entry(ERF_2, i));
-        const Floats high = fma(slope, r, start), rest = fma(slope, r, start - high) + entry(ERF_0_REST, i);
-        const Floats bend = square * q, low = fma(entry(ERF_1_REST, i), r, rest) + bend;
-        const Floats bound = less(bend, all(0x1p-22f), high * all(0x1p-36f));  // the bend is negative
-        isobit_rounded result = isobit_round_pair(high, low, bound);
-        result.y = with_sign(result.y, x);
-        result.sure &= are_at_most(all(0x1p-90f), a);  // else a residue would underflow
-        return result;
-    }
-};
+namespace {
 
 // The arguments of a block that are not sure wait here for the double functions until there are many: one of them would
 // take as long as sixteen.

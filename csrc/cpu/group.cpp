@@ -4,35 +4,20 @@
 // reduces rows. The code, in 32-bit words:
 //   the number of registers; for each its dtype and 0 (an element per element of the domain) or 1 (one per row);
 //   the register of each output; then steps of five words: operator, result, three operands (-1 for none).
-// The inputs are the first registers. An output may be a contiguous input's own memory. The operator is its place in
+// A gather takes one element of each row, where its second operand, an input, says. The inputs are the first registers.
+// An output may be a contiguous input's own memory. The operator is its place in
 // ISOBIT_OPERATORS, or -1: repeat a row's value along it.
 #include <memory>
 
 #include "group_order.h"
+#include "index.h"
 #include "reader.h"
-#include "threads.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
 
 constexpr int64_t WORK_OF_A_THREAD =
     131072;  // steps times elements: some 30 microseconds, more than a thread takes to wake
-
-// A sum fetches as many elements from another place meanwhile, if there is one.
-void reduce_rows(int32_t op, const void *from, void *to, int64_t rows, int64_t columns, const void *fetched) {
-    const float *x = static_cast<const float *>(from);
-    float *out = static_cast<float *>(to);
-    for (int64_t i = 0; i < rows * columns; i += columns, ++out) {
-        if (op == AT_amax)
-            *out = amax_row(x + i, columns);
-        else if (op == AT_amin)
-            *out = amin_row(x + i, columns);
-        else if (fetched)
-            *out = sum_row<true>(x + i, columns, static_cast<const float *>(fetched) + i);
-        else
-            *out = sum_row<false>(x + i, columns);
-    }
-}
 
 template <class T>
 void spread_as(const void *from, void *to, int64_t rows, int64_t columns) {
@@ -74,6 +59,10 @@ class Worker {
                                   plan.count(r, begin), places_[i], plan.room(r));
             if (r.repeats) places_[i] = place_of(readers_[i].read(plan.tile));
         }
+        if (plan.columns) ends_.resize(plan.ends_count * (plan.tile / plan.columns));
+        size_t reductions = 0;
+        for (const Phase &phase : plan.phases) reductions = std::max(reductions, phase.reduced.size());
+        reductions_.resize(reductions);
     }
 
     void run(int64_t at, int64_t n) {
@@ -105,23 +94,36 @@ class Worker {
     void run_phase(const Phase &phase, int64_t n) {
         if (!phase.by_pieces) return run_rows(plan_.steps[phase.first], n / plan_.columns, phase.fetched);
         const int64_t row_size = plan_.has_long_rows() ? plan_.columns : n;
-        for (int64_t row = 0; row * row_size < n; ++row)
+        for (int64_t row = 0; row * row_size < n; ++row) {
+            for (size_t i = 0; i < phase.reduced.size(); ++i) {
+                const Step &step = plan_.steps[phase.reduced[i]];
+                reductions_[i].begin(step.op, step.range < 0 ? FixedPoint{} : scale_of(step, row));
+            }
             for (int64_t at = 0; at < row_size; at += plan_.piece)
                 for (const Section &section : phase.sections)
-                    run_section(section, {row, row * row_size + at, std::min(plan_.piece, row_size - at)});
+                    run_section(phase, section, {row, row * row_size + at, std::min(plan_.piece, row_size - at)});
+            for (size_t i = 0; i < phase.reduced.size(); ++i)
+                keep(plan_.steps[phase.reduced[i]], row, reductions_[i].result());
+        }
     }
 
-    void run_section(const Section &section, const Piece &piece) {
+    void run_section(const Phase &phase, const Section &section, const Piece &piece) {
         const int64_t linked = section.links.empty() ? 0 : piece.size / LINK_ELEMENTS * LINK_ELEMENTS;
         if (linked) run_chain(section, piece, linked);
         if (linked == piece.size) return;
         for (size_t i = section.first; i < section.last; ++i) run_step(plan_.steps[i], piece, linked);
+        for (size_t i : section.reduced) {
+            const char *from = place(plan_.steps[phase.reduced[i]].operands[0], false, piece, linked);
+            reductions_[i].join_values(reinterpret_cast<const float *>(from), piece.size - linked);
+        }
     }
 
     void run_chain(const Section &section, const Piece &piece, int64_t n) {
         chain_.clear();
-        for (const LinkPlan &link : section.links)
-            chain_.push_back({link.run, places_[link.place] + piece.row * link.row_bytes + piece.at * link.at_bytes});
+        for (const LinkPlan &link : section.links) {
+            const int64_t offset = piece.row * link.row_bytes + piece.at * link.at_bytes;
+            chain_.push_back({link.run, link.reduces ? reductions_[link.place].place() : places_[link.place] + offset});
+        }
         for (int64_t at = 0; at < n; at += LINK_ELEMENTS) {
             if (section.fetches) fetch(piece.at + at);
             Code::start(chain_.data(), at);
@@ -142,13 +144,57 @@ class Worker {
 
     // A step for each row of a tile, which fetches a register's place meanwhile.
     void run_rows(const Step &step, int64_t rows, int32_t fetched) {
-        char *to = places_[step.result];
-        if (!step.blocks.block)
-            return reduce_rows(step.op, places_[step.operands[0]], to, rows, plan_.columns,
-                               fetched < 0 ? nullptr : places_[fetched]);
+        if (is_reduction(step.op)) {
+            const auto *x = reinterpret_cast<const float *>(places_[step.operands[0]]);
+            const auto *next = fetched < 0 ? nullptr : reinterpret_cast<const float *>(places_[fetched]);
+            for (int64_t row = 0; row < rows; ++row, x += plan_.columns, next += next ? plan_.columns : 0)
+                keep(step, row, reduced(step, row, x, next));
+            return;
+        }
         const void *inputs[3];
         for (int i = 0; i < 3; ++i) inputs[i] = step.operands[i] < 0 ? nullptr : places_[step.operands[i]];
-        step.blocks.block(inputs, to, rows);
+        if (step.op == AT_gather)
+            gather_rows(static_cast<const float *>(inputs[0]), static_cast<const int64_t *>(inputs[1]),
+                        reinterpret_cast<float *>(places_[step.result]), rows);
+        else
+            step.blocks.block(inputs, places_[step.result], rows);
+    }
+
+    void gather_rows(const float *x, const int64_t *index, float *out, int64_t rows) const {
+        for (int64_t row = 0; row < rows; ++row) out[row] = x[row * plan_.columns + index[row]];
+    }
+
+    float reduced(const Step &step, int64_t row, const float *x, const float *fetched) {
+        const int64_t n = plan_.columns;
+        if (step.op == AT_amin) return amin_row(x, n);
+        if (step.op == AT_amax) return fetched ? amax_row<true>(x, n, fetched) : amax_row<false>(x, n);
+        FixedPoint scale;
+        if (step.range >= 0)
+            scale = scale_of(step, row);
+        else if (step.ends >= 0)
+            scale = fixed_point((ends(step.ends, row) = ends_of_row(x, n)).largest(), SUM_BITS);
+        else
+            scale = fixed_point(largest_magnitude(x, n), SUM_BITS);
+        return fetched ? sum_row<true>(x, n, scale, fetched) : sum_row<false>(x, n, scale);
+    }
+
+    // A row's result; a maximum is also the ends that a range begins with.
+    void keep(const Step &step, int64_t row, float value) {
+        reinterpret_cast<float *>(places_[step.result])[row] = value;
+        if (step.op == AT_amax && step.ends >= 0) ends(step.ends, row) = {value, value};
+    }
+
+    Ends &ends(int32_t number, int64_t row) { return ends_[number * (plan_.tile / plan_.columns) + row]; }
+
+    // The scale of a sum whose range is known.
+    FixedPoint scale_of(const Step &step, int64_t row) {
+        const Range &range = plan_.ranges[step.range];
+        Ends e = ends(range.ends, row);
+        for (const RangeStep &next : range.steps) {
+            const auto *one = next.operand < 0 ? nullptr : reinterpret_cast<const float *>(places_[next.operand]);
+            e = ends_after(next, e, one ? one[next.of_row ? row : 0] : 0.0f);
+        }
+        return fixed_point(e.largest(), SUM_BITS);
     }
 
     // A step for a piece's elements from this one on.
@@ -175,13 +221,25 @@ class Worker {
     std::vector<char *> places_;
     std::vector<Reader> readers_;
     std::vector<Link> chain_;
-    std::vector<const char *> next_;  // where the inputs of the next tile begin
+    std::vector<Ends> ends_;                // of each range's source, for each row of a tile
+    std::vector<RowReduction> reductions_;  // of a row that a phase reduces as it goes
+    std::vector<const char *> next_;        // where the inputs of the next tile begin
 };
+
+void check_indices(const isobit_group &group, const Plan &plan) {
+    for (const Step &step : plan.steps) {
+        if (step.op != AT_gather) continue;
+        const isobit_tensor &tensor = group.inputs[step.operands[1]];
+        const RowMajor<int64_t> index(tensor, group.threads);
+        check_index(index.get(), element_count(tensor), group.columns, group.threads);
+    }
+}
 
 }  // namespace
 
 void run_group(const isobit_group &group) {
     const Plan plan = plan_of(group);
+    check_indices(group, plan);
     const int64_t elements =
         std::clamp<int64_t>(WORK_OF_A_THREAD / static_cast<int64_t>(plan.steps.size() + 1), COSTLY, 2 * CHEAP);
     const int64_t unit = plan.unit, grain = std::max<int64_t>(elements / unit, 1);

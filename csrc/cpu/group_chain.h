@@ -1,7 +1,7 @@
 // The chains of a group (chain.h): which steps of a phase run as links, and what they read and write.
 #pragma once
 
-#include "chain.h"
+#include "chain_reduce.h"
 #include "group_plan.h"
 
 namespace isobit::ISOBIT_ISA {
@@ -27,9 +27,9 @@ Links links_of(int32_t op) {
         case AT_log: return links_of_function<isobit_fast_log, isobit_fn_log>();
         case AT_erf: return links_of_function<isobit_fast_erf, isobit_fn_erf>();
         case AT_sigmoid: return links_of_function<isobit_fast_sigmoid, isobit_fn_sigmoid>();
+        case AT_rsqrt: return links_of_function<isobit_fast_rsqrt, isobit_fn_rsqrt>();
 #endif
 #if defined(__AVX512DQ__)
-        case AT_rsqrt: return links_of_function<isobit_fast_rsqrt, isobit_fn_rsqrt>();
         case AT_tanh: return links_of_function<isobit_fast_tanh, isobit_fn_tanh>();
 #endif
         default: return {};
@@ -78,6 +78,12 @@ class ChainWriter {
         has_any_nan_ = false;
     }
 
+    // Joins what the chain holds to a reduction of the phase.
+    void reduce(int32_t op, size_t reduction) {
+        if (op != AT_sum) make_nans_one();
+        links_.push_back({RowReduction::link(op), static_cast<int32_t>(reduction), 0, 0, true});
+    }
+
     void end() { links_.push_back({Code::end, 0}); }
 
   private:
@@ -101,21 +107,41 @@ class ChainWriter {
     bool has_any_nan_ = false;  // whether a NaN of that value may be another than the law's
 };
 
-// Two links or more in a row are a chain; what lies between chains runs step by step.
+// Those of a phase's reductions whose operand is written by this step and no later one.
+std::vector<size_t> reductions_of(const Plan &plan, const Phase &phase, size_t at) {
+    const int32_t result = plan.steps[at].result;
+    std::vector<size_t> found;
+    for (size_t i = at + 1; i < phase.last; ++i)
+        if (plan.steps[i].result == result) return {};
+    for (size_t i = 0; i < phase.reduced.size(); ++i)
+        if (plan.steps[phase.reduced[i]].operands[0] == result) found.push_back(i);
+    return found;
+}
+
+Section chain_of(const Plan &plan, const Phase &phase, size_t at, size_t last) {
+    Section section{at, last, {}, {}, false};
+    ChainWriter writer(plan, section.links);
+    for (size_t i = at; i < last; ++i) {
+        writer.write(plan.steps[i], is_kept(plan, i, last, phase.last));
+        for (size_t reduction : reductions_of(plan, phase, i)) {
+            writer.reduce(plan.steps[phase.reduced[reduction]].op, reduction);
+            section.reduced.push_back(reduction);
+        }
+    }
+    writer.end();
+    return section;
+}
+
+// Two links or more in a row are a chain, as is one that is reduced; what lies between chains runs step by step.
 void find_chains(Plan &plan, Phase &phase) {
     for (size_t at = phase.first; at < phase.last;) {
         size_t last = at;
         while (last < phase.last && is_link(plan, plan.steps[last])) ++last;
-        Section section{at, last, {}, false};
-        if (last < at + 2) {
-            section.last = std::max(last, at + 1);
-        } else {
-            ChainWriter writer(plan, section.links);
-            for (size_t i = at; i < last; ++i) writer.write(plan.steps[i], is_kept(plan, i, last, phase.last));
-            writer.end();
-        }
-        at = section.last;
-        phase.sections.push_back(std::move(section));
+        if (last >= at + 2 || (last > at && !reductions_of(plan, phase, at).empty()))
+            phase.sections.push_back(chain_of(plan, phase, at, last));
+        else
+            phase.sections.push_back({at, std::max(last, at + 1), {}, reductions_of(plan, phase, at), false});
+        at = phase.sections.back().last;
     }
 }
 

@@ -1,7 +1,9 @@
 // How a checked plan runs (group_plan.h): which outputs wait, which spreads fall away, what makes a phase.
 #pragma once
 
+#include "group_again.h"
 #include "group_chain.h"
+#include "group_ranges.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
@@ -76,15 +78,22 @@ void drop_spreads(Plan &plan) {
     plan.steps.erase(std::remove_if(plan.steps.begin(), plan.steps.end(), is_dropped), plan.steps.end());
 }
 
-bool is_by_pieces(const Plan &plan, const Step &step) {
-    return !is_reduction(step.op) && !plan.registers[step.result].per_row;
+bool is_written_in(const Plan &plan, const Phase &phase, int32_t number) {
+    for (size_t at = phase.first; at < phase.last; ++at)
+        if (plan.steps[at].result == number) return true;
+    return false;
 }
 
 void find_phases(Plan &plan) {
     for (size_t at = 0; at < plan.steps.size(); ++at) {
-        const bool by_pieces = is_by_pieces(plan, plan.steps[at]);
-        if (!by_pieces || plan.phases.empty() || !plan.phases.back().by_pieces)
-            plan.phases.push_back({at, at, by_pieces, {}});
+        const Step &step = plan.steps[at];
+        const bool by_pieces = is_by_pieces(plan, step);
+        Phase *before = plan.phases.empty() || !plan.phases.back().by_pieces ? nullptr : &plan.phases.back();
+        if (before && goes_along(plan, step) && is_written_in(plan, *before, step.operands[0])) {
+            before->reduced.push_back(at);
+            continue;
+        }
+        if (!before || !by_pieces || !before->reduced.empty()) plan.phases.push_back({at, at, by_pieces, {}, -1, {}});
         plan.phases.back().last = at + 1;
     }
 }
@@ -94,6 +103,7 @@ void find_whole(const isobit_group &group, Plan &plan) {
     for (int32_t i = 0; i < static_cast<int32_t>(plan.registers.size()); ++i)
         plan.registers[i].whole = i < group.input_count ? !plan.registers[i].constant : plan.registers[i].output >= 0;
     for (const Phase &phase : plan.phases) {
+        if (!phase.by_pieces) plan.registers[plan.steps[phase.first].operands[0]].whole = true;
         std::vector<bool> is_here(plan.registers.size(), false);
         for (size_t at = phase.first; at < phase.last; ++at) {
             for (int32_t operand : plan.steps[at].operands)
@@ -111,8 +121,8 @@ void find_repeated(Plan &plan) {
     }
 }
 
-// While rows are summed, which reads them twice, the memory would rest: it fetches the place of an output, of one for
-// each sum, that is no input's place too.
+// While rows are reduced the memory would rest: it fetches the place of an output, of one for each reduction, that is
+// no input's place too.
 void find_fetched_outputs(const isobit_group &group, Plan &plan) {
     std::vector<int32_t> outputs;
     for (size_t at = plan.steps.size(); at-- > 0;) {
@@ -125,7 +135,8 @@ void find_fetched_outputs(const isobit_group &group, Plan &plan) {
     }
     for (size_t i = plan.phases.size(); i-- > 0 && !outputs.empty();) {
         Phase &phase = plan.phases[i];
-        if (phase.by_pieces || plan.steps[phase.first].op != AT_sum) continue;
+        if (phase.by_pieces || (plan.steps[phase.first].op != AT_sum && plan.steps[phase.first].op != AT_amax))
+            continue;
         phase.fetched = outputs.front();
         outputs.erase(outputs.begin());
     }
@@ -143,8 +154,10 @@ void find_fetching(Plan &plan) {
 
 Plan plan_of(const isobit_group &group) {
     Plan plan = read_plan(group);
-    defer_outputs(group, plan);
     drop_spreads(plan);
+    RangeFinder(plan).find();
+    Repeater(plan).repeat();
+    defer_outputs(group, plan);
     find_phases(plan);
     find_whole(group, plan);
     find_repeated(plan);

@@ -52,17 +52,37 @@ struct Step {
     uint32_t of_row = 0;    // the operands that are a row's value beside elements, one bit each
     uint32_t repeated = 0;  // the operands that are one value for all elements of a piece
     bool dropped = false;   // a spread that nobody reads
+    int32_t range = -1;     // of a sum: what gives its largest magnitude
+    int32_t ends = -1;      // of a sum or maximum: where its rows' ends are kept, if a range begins with them
+};
+
+// What an operator makes of the ends of a row's values (group_ranges.h).
+struct RangeStep {
+    enum Kind { PLUS, LESS, LESS_FROM, TIMES, NEGATED, MAGNITUDE, SQUARE, POWER } kind;
+    int32_t operand;  // a register of one value, or one per row; -1 for none
+    bool of_row;
+};
+
+struct Range {
+    Step *source = nullptr;  // while ranges are found
+    int32_t ends = -1;
+    bool has_low = false, is_positive = false;
+    std::vector<RangeStep> steps;
+
+    bool gives_magnitude() const { return has_low || is_positive; }
 };
 
 struct LinkPlan {
     Code::Run run;
-    int32_t place;                        // a register
+    int32_t place;                        // a register, or a reduction of the phase
     int64_t row_bytes = 0, at_bytes = 0;  // what lies between the places of two rows, and of two elements of a tile
+    bool reduces = false;
 };
 
 struct Section {
     size_t first, last;           // steps
     std::vector<LinkPlan> links;  // none where the steps run one by one
+    std::vector<size_t> reduced;  // those of the phase's reductions whose operand is written here
     bool fetches = false;         // whether the next tile's inputs are fetched meanwhile
 };
 
@@ -70,13 +90,16 @@ struct Phase {
     size_t first, last;  // steps
     bool by_pieces;      // else one step for all rows of a tile
     std::vector<Section> sections;
-    int32_t fetched = -1;  // an output whose place is fetched meanwhile
+    int32_t fetched = -1;         // an output whose place is fetched meanwhile
+    std::vector<size_t> reduced;  // the reductions of values that the phase computes, done as it goes
 };
 
 struct Plan {
     std::vector<Register> registers;
     std::vector<Step> steps;
     std::vector<Phase> phases;
+    std::vector<Range> ranges;
+    int32_t ends_count = 0, input_count = 0;
     int64_t size = 0, columns = 0, tile = TILE, piece = PIECE;
     int64_t unit = 1;  // the elements that a tile has a whole number of
 
@@ -143,9 +166,23 @@ void want_kinds(const Plan &plan, const Step &step, bool operands_per_row, bool 
     if (plan.registers[step.result].per_row != result_per_row) invalid("got result %d of the wrong kind", step.result);
 }
 
+// One element of each row, where an input says: its values are checked before anything runs.
+void check_gather(const Plan &plan, const Step &step) {
+    const int32_t from = step.operands[0], index = step.operands[1];
+    if (index < 0 || index >= plan.input_count || step.operands[2] >= 0)
+        invalid("got a gather in a group by register %d, want an input", index);
+    const Register &x = plan.registers[from], &i = plan.registers[index], &result = plan.registers[step.result];
+    if (!x.written || x.per_row || !i.per_row || !result.per_row)
+        invalid("got a gather in a group of register %d into %d of the wrong kinds", from, step.result);
+    if (x.dtype != FLOAT32 || result.dtype != FLOAT32 || i.dtype != INT64)
+        invalid("got a gather in a group of dtypes %d and %d", x.dtype, i.dtype);
+}
+
 void check_step(Plan &plan, Step &step) {
     const bool row_result = plan.registers[step.result].per_row;
-    if (step.op == SPREAD || is_reduction(step.op)) {
+    if (step.op == AT_gather) {
+        check_gather(plan, step);
+    } else if (step.op == SPREAD || is_reduction(step.op)) {
         want_kinds(plan, step, step.op == SPREAD, step.op != SPREAD, 1);
         const int32_t from = plan.registers[step.operands[0]].dtype, to = plan.registers[step.result].dtype;
         if (from != to || (step.op != SPREAD && from != FLOAT32)) invalid("got dtypes %d and %d in a group", from, to);
@@ -199,7 +236,7 @@ void set_tile(Plan &plan, const isobit_group &group) {
 
 Plan read_plan(const isobit_group &group) {
     Plan plan;
-    plan.size = group.size, plan.columns = group.columns;
+    plan.size = group.size, plan.columns = group.columns, plan.input_count = group.input_count;
     if (plan.size < 1) invalid("got a group of %lld elements, want 1 or more", (long long)plan.size);
     if (plan.columns < 0 || plan.columns > MOST_SUMMANDS || (plan.columns && plan.size % plan.columns))
         invalid("got rows of %lld in %lld elements, want a divisor of at most 2^16", (long long)plan.columns,

@@ -59,12 +59,27 @@ static inline void for_runs(const Groups &groups, int64_t origin, const Run &run
     }
 }
 
-// row(offset) over the elements of the group that starts at `origin`.
+// The elements of a group from the first to the one before the last; of groups side by side, the rows.
+struct Rows {
+    int64_t first, last;
+};
+
+// row(offset) over those elements of the group that starts at `origin`.
+template <class Row>
+static inline void for_rows(const Groups &groups, int64_t origin, const Rows &rows, const Row &row) {
+    if (rows.first >= rows.last) return;
+    Walk walk(groups.reduced, rows.first);
+    const int64_t stride = groups.reduced.inner_stride();
+    for (int64_t left = rows.last - rows.first; left > 0;) {
+        const int64_t count = std::min(left, walk.left_in_run());
+        for (int64_t i = 0; i < count; ++i) row(origin + walk.offset() + i * stride);
+        walk.advance(count), left -= count;
+    }
+}
+
 template <class Row>
 static inline void for_rows(const Groups &groups, int64_t origin, const Row &row) {
-    for_runs(groups, origin, [&](int64_t offset, int64_t count, int64_t stride) {
-        for (int64_t i = 0; i < count; ++i) row(offset + i * stride);
-    });
+    for_rows(groups, origin, {0, groups.size}, row);
 }
 
 constexpr int64_t PANEL = 1024;  // columns that share a pass, at most

@@ -2,7 +2,6 @@
 #include <type_traits>
 
 #include "column_sums.h"
-#include "threads.h"
 
 namespace isobit::ISOBIT_ISA {
 namespace {
@@ -137,20 +136,20 @@ void reduce(const isobit_call &call, const Groups &groups) {
         });
 }
 
-uint64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
+int64_t sum_run(const float *x, int64_t n, int64_t stride, double into) {
     if (stride == 1) return sum_of_integers<true>(x, n, into, x + n);
     uint64_t total = 0;
     for (int64_t i = 0; i < n; ++i) total += biased_integer(x[i * stride], into);
-    return total;
+    return static_cast<int64_t>(total - ROUNDER_BITS * static_cast<uint64_t>(n));
 }
 
 float sum_group(const Groups &groups, const float *x, int64_t origin) {
     const FixedPoint scale = fixed_point(join_group<MaximumOfMagnitudes>(groups, x, origin), SUM_BITS);
     if (!scale.finite()) return float_of(CANONICAL_NAN);
-    uint64_t total = 0;
+    int64_t total = 0;
     for_runs(groups, origin,
              [&](int64_t offset, int64_t n, int64_t stride) { total += sum_run(x + offset, n, stride, scale.into); });
-    return store(static_cast<int64_t>(total - ROUNDER_BITS * static_cast<uint64_t>(groups.size)), scale);
+    return store(total, scale);
 }
 
 void sum_floats(const isobit_call &call, const Groups &groups) {
@@ -158,6 +157,11 @@ void sum_floats(const isobit_call &call, const Groups &groups) {
         invalid("got groups of %lld elements, want at most %lld", (long long)groups.size, (long long)MOST_SUMMANDS);
     const float *x = data_of<const float>(call.inputs[0]);
     float *out = data_of<float>(*call.output);
+    constexpr int64_t MANY_ROWS = 1024;  // of each thread
+    const bool is_one_panel = groups.by_columns && groups.outputs == groups.columns() && groups.outputs <= PANEL;
+    const int64_t threads = std::min<int64_t>(call.threads, groups.size / MANY_ROWS);
+    if (is_one_panel && threads > 1 && groups.outputs >= 64)
+        return sum_columns_by_rows(groups, x, 0, out, groups.outputs, static_cast<int>(threads));
     for_groups(
         groups, call.threads, [&](int64_t origin, int64_t output) { out[output] = sum_group(groups, x, origin); },
         [&](int64_t origin, int64_t output, int64_t n) { sum_columns(groups, x, origin, out + output, n); });

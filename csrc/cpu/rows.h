@@ -3,36 +3,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#if defined(__AVX512DQ__)
-#include <immintrin.h>
-#endif
 
-#include "fixed_point.h"
+#include "lane_sums.h"
 
 namespace isobit::ISOBIT_ISA {
 
 constexpr int SUM_BITS = 46;              // with at most 2^16 elements: |sum| <= 2^62
 constexpr int64_t MOST_SUMMANDS = 65536;  // the elements of one sum
-
-#if defined(__AVX512DQ__)
-typedef float EightFloats __attribute__((vector_size(32)));
-typedef double EightDoubles __attribute__((vector_size(64)));
-typedef uint64_t EightIntegers __attribute__((vector_size(64)));
-
-template <class Vector>
-static inline Vector loaded(const void *from) {
-    Vector x;
-    std::memcpy(&x, from, sizeof x);
-    return x;
-}
-
-// As biased_integer, of eight neighbours. (GCC 12 makes two conversions of __builtin_convertvector, and the unmasked
-// intrinsic warns of a value not set.)
-static inline EightIntegers biased_integers(const float *x, EightDoubles into) {
-    const __m512d wide = _mm512_maskz_cvtps_pd(0xff, (__m256)loaded<EightFloats>(x));
-    return (EightIntegers)_mm512_fmadd_pd(wide, (__m512d)into, _mm512_set1_pd(ROUNDER));
-}
-#endif
 
 // The largest magnitude's bits.
 static inline int32_t largest_magnitude(const float *x, int64_t n) {
@@ -41,42 +18,48 @@ static inline int32_t largest_magnitude(const float *x, int64_t n) {
     return most;
 }
 
-// The sum of the biased integers, modulo 2^64. A sum reads its row twice; the memory, which would rest while it is read
-// again, fetches as many elements from another place, if there is one.
-template <bool FETCHES>
-static inline uint64_t sum_of_integers(const float *x, int64_t n, double into,
-                                       [[maybe_unused]] const float *fetched = nullptr) {
-    uint64_t total = 0;
-    int64_t i = 0;
-#if defined(__AVX512DQ__)
-    EightIntegers totals[4] = {};
-    for (; i + 32 <= n; i += 32) {
-        if (FETCHES) __builtin_prefetch(fetched + i), __builtin_prefetch(fetched + i + 16);
-        for (int j = 0; j < 4; ++j) totals[j] += biased_integers(x + i + 8 * j, into - EightDoubles{});
-    }
-    const EightIntegers sum = totals[0] + totals[1] + (totals[2] + totals[3]);
-    total = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-#endif
-    for (; i < n; ++i) total += biased_integer(x[i], into);
-    return total;
-}
+// The least and the largest of some values; both NaN where one of them is.
+struct Ends {
+    float low, high;
 
-template <bool FETCHES>
-static inline float sum_row(const float *x, int64_t n, const float *fetched = nullptr) {
-    const FixedPoint scale = fixed_point(largest_magnitude(x, n), SUM_BITS);
-    if (!scale.finite()) return float_of(CANONICAL_NAN);
-    const uint64_t biased = sum_of_integers<FETCHES>(x, n, scale.into, fetched);
-    const uint64_t total = biased - ROUNDER_BITS * static_cast<uint64_t>(n);
-    return store(static_cast<int64_t>(total), scale);
-}
+    // The largest magnitude's bits: that of a NaN lies above an infinity's.
+    int32_t largest() const { return std::max(magnitude(low), magnitude(high)); }
+};
 
 // Floats without a sign are ordered as their bits are, below the NaN; those with one the other way around.
-static inline float amax_row(const float *x, int64_t n) {
+static inline Ends ends_of_row(const float *x, int64_t n) {
+    int32_t most = INT32_MIN;
+    uint32_t top = 0;
+    for (int64_t i = 0; i < n; ++i)
+        most = std::max(most, static_cast<int32_t>(bits_of(x[i]))), top = std::max(top, bits_of(x[i]));
+    if (most > static_cast<int32_t>(INFINITY_BITS)) return {float_of(CANONICAL_NAN), float_of(CANONICAL_NAN)};
+    const bool is_mixed = most >= 0 && static_cast<int32_t>(top) < 0;
+    if (is_mixed) return {float_of(top), float_of(static_cast<uint32_t>(most))};
+    uint32_t least = UINT32_MAX;
+    for (int64_t i = 0; i < n; ++i) least = std::min(least, bits_of(x[i]));
+    return most >= 0 ? Ends{float_of(least), float_of(top)} : Ends{float_of(top), float_of(least)};
+}
+
+// The sum at a scale that is its own.
+template <bool FETCHES>
+static inline float sum_row(const float *x, int64_t n, const FixedPoint &scale, const float *fetched = nullptr) {
+    if (!scale.finite()) return float_of(CANONICAL_NAN);
+    return store(sum_of_integers<FETCHES>(x, n, scale.into, fetched), scale);
+}
+
+template <bool FETCHES = false>
+static inline float amax_row(const float *x, int64_t n, [[maybe_unused]] const float *fetched = nullptr) {
+    constexpr int64_t BLOCK = 256;
     int32_t most = INT32_MIN;
     uint32_t least = UINT32_MAX;
-    for (int64_t i = 0; i < n; ++i) {
-        const uint32_t bits = bits_of(x[i]);
-        most = std::max(most, static_cast<int32_t>(bits)), least = std::min(least, bits);
+    for (int64_t begin = 0; begin < n; begin += BLOCK) {
+        const int64_t end = std::min(n, begin + BLOCK);
+        if (FETCHES)
+            for (int64_t i = begin; i < end; i += 16) __builtin_prefetch(fetched + i);
+        for (int64_t i = begin; i < end; ++i) {
+            const uint32_t bits = bits_of(x[i]);
+            most = std::max(most, static_cast<int32_t>(bits)), least = std::min(least, bits);
+        }
     }
     return float_of(most >= 0 ? static_cast<uint32_t>(most) : least);
 }

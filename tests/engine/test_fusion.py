@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from random_programs import Writer, random_inputs, random_program, softmax
 
-from engine import fusion
+from engine import emission, fusion
+from engine.execute import Executor, NodeFault
 from engine.program import Program
 from kernels import backends, spec
 from kernels.types import TensorType
@@ -24,7 +25,7 @@ def one_by_one(program: Program, inputs: list[np.ndarray]) -> list[np.ndarray]:
 
 def fused(
     program: Program, inputs: list[np.ndarray], threads: int, everything: bool
-) -> tuple[dict[int, np.ndarray], list[fusion.Unit]]:
+) -> tuple[dict[int, np.ndarray], list[emission.Unit]]:
     """The values that leave the units (or all, of everything), by running the units in their order."""
     values: dict[int, np.ndarray] = dict(enumerate(inputs))
     native = backends.load("native")
@@ -37,11 +38,11 @@ def fused(
             return native.run(node.op, [value(node.operands[0])], node.attributes)
         return values[number]
 
-    units = fusion.units_of(program)
+    units = fusion.units_of(program, with_gather=True)
     needed = frozenset(range(len(program.types))) if everything else fusion.read_outside(program, units)
     for unit in units:
         if unit.is_group:
-            group, reads, writes = fusion.group_of(program, unit, needed)
+            group, reads, writes = emission.group_of(program, unit, needed)
             if not writes:
                 continue
             values.update(zip(writes, native.compile_group(group)([value(n) for n in reads], threads), strict=True))
@@ -51,7 +52,7 @@ def fused(
     return values, units
 
 
-def assert_fused_equals_one_by_one(program: Program, seed: int, threads: int = 1) -> list[fusion.Unit]:
+def assert_fused_equals_one_by_one(program: Program, seed: int, threads: int = 1) -> list[emission.Unit]:
     inputs = random_inputs(program, seed)
     want = one_by_one(program, inputs)
     for everything in (True, False):
@@ -147,3 +148,52 @@ def test_an_output_that_overlaps_an_input_otherwise_is_refused() -> None:
         with pytest.raises(ValueError, match="overlaps"):
             _native.run_group([x], [out], code, 8)
     _native.run_group([memory[:8]], [memory[8:16]], code, 8)
+
+
+def cross_entropy(shape: tuple[int, int]) -> Program:
+    """Per row: the logarithm of the sum of e^(x - m), less x - m at the target."""
+    write = Writer(TensorType("float32", shape), TensorType("int64", shape[:1]))
+    shifted = write("sub", 0, write.repeat(write("amax", 0, axes=(1,)), shape))
+    total = write("log", write("sum", write("exp", shifted), axes=(1,)))
+    chosen = write("gather", shifted, write("reshape", 1, shape=(shape[0], 1)), axis=1)
+    write("sub", total, write("reshape", chosen, shape=shape[:1]))
+    return write.program()
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (40, 63), (7, 1000), (3, 9000)])
+def test_a_gather_joins_the_group_of_its_rows_and_faults_as_its_node(shape: tuple[int, int]) -> None:
+    program, random = cross_entropy(shape), np.random.default_rng(shape[1])
+    assert [len(unit.members) for unit in fusion.units_of(program, with_gather=True)] == [7]
+    assert len(fusion.units_of(program)) > 1
+    values = {"x0": random.standard_normal(shape).astype(np.float32), "x1": random.integers(0, shape[1], shape[0])}
+    for x in (values["x0"], np.where(random.random(shape) < 0.01, np.float32(-np.inf), values["x0"])):
+        got, want = (Executor(program, "native", 2, fuse).step({**values, "x0": x})["last"] for fuse in (True, False))
+        assert got.tobytes() == want.tobytes()
+    for wrong in (-1, shape[1]):
+        values["x1"][shape[0] // 2] = wrong
+        faults = []
+        for fuse in (True, False):
+            with pytest.raises(NodeFault) as fault:
+                Executor(program, "native", 1, fuse).step(values)
+            faults.append((str(fault.value), fault.value.node, fault.value.element))
+        assert faults[0] == faults[1]
+
+
+def layer_norm(write: Writer, x: int) -> int:
+    shape = write.types[x].shape
+
+    def mean(value: int) -> int:
+        total = write("sum", value, axes=(len(shape) - 1,))
+        return write("mul", total, 1)
+
+    centred = write("sub", x, write.repeat(mean(x), shape))
+    inverse = write("rsqrt", mean(write("mul", centred, centred)))
+    return write("mul", centred, write.repeat(inverse, shape))
+
+
+@pytest.mark.parametrize("columns", [64, 100, 768, 1025, 3000])
+def test_a_layer_norm_of_odd_rows_has_the_bytes_of_its_nodes(columns: int) -> None:
+    write = Writer(TensorType("float32", (21, columns)), TensorType("float32", (21,)))
+    layer_norm(write, 0)
+    units = assert_fused_equals_one_by_one(write.program(), columns, threads=2)
+    assert len(units) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ UNARY = ("exp", "neg", "abs", "sqrt", "tanh", "sigmoid", "erf", "floor")
 BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
 REDUCTIONS = ("sum", "amax", "amin")
 NONE, SPREAD = -1, -1
+ODD = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-42, 3e38, -3e38], np.float32)
 FLOAT, BOOL = DTYPES.index("float32"), DTYPES.index("bool")
 
 
@@ -69,11 +72,12 @@ class Drawn:
         self.steps.append([index, len(self.values), *operands, *[NONE] * (3 - len(operands))])
         self.values.append(value)
 
-    def code(self) -> list[int]:
+    def code(self, kept: Sequence[int] | None = None) -> list[int]:
+        """kept: the registers that become outputs; None for all that are no input"""
         words = [len(self.values)]
         for x in self.values:
             words += [BOOL if x.dtype == np.bool_ else FLOAT, int(x.ndim == 1)]
-        words += range(self.inputs, len(self.values))
+        words += range(self.inputs, len(self.values)) if kept is None else kept
         return words + [word for step in self.steps for word in step]
 
     def results(self) -> list[Array]:
@@ -110,6 +114,78 @@ def test_rows_of_every_remainder_give_the_bytes_of_the_members(library: Library,
     assert drawn.call(drawn.code(), outputs, 1) == ("ok", "")
     for got, wanted in zip(outputs, drawn.values[drawn.inputs :], strict=True):
         assert got.tobytes() == wanted.tobytes()
+
+
+class Norms(Drawn):
+    """Long rows of odd values that are shifted, scaled, squared and reduced again and again; few values leave."""
+
+    unary = ("neg", "abs", "exp", "sqrt")
+
+    def numbers(self, *shape: int) -> Array:
+        x = self.rng.standard_normal(shape) * 2.0 ** self.rng.integers(-130, 60) if self.rng.random() < 0.4 else None
+        x = self.rng.standard_normal(shape) if x is None else x
+        odd = self.rng.random(shape) < self.rng.choice([0.0, 0.0, 0.0005])
+        x = np.where(odd, self.rng.choice(ODD, shape), x)
+        return (abs(x) if self.rng.random() < 0.2 else x).astype(np.float32)
+
+    def add(self) -> None:
+        if self.rng.random() < 0.5:
+            return super().add()
+        x = self.pick(2)
+        for _ in range(int(self.rng.integers(1, 4))):
+            choice = self.rng.random()
+            if choice < 0.4:
+                self.spread(self.pick(1))
+                operands = (x, len(self.values) - 1) if self.rng.random() < 0.8 else (len(self.values) - 1, x)
+                self.step(str(self.rng.choice(("add", "sub", "mul"))), *operands)
+            elif choice < 0.7:
+                self.step("mul", x, x)
+            else:
+                self.step(str(self.rng.choice(("neg", "abs", "exp"))), x)
+            x = len(self.values) - 1
+        self.step(str(self.rng.choice(REDUCTIONS)), self.pick(2) if self.rng.random() < 0.3 else x, axes=(1,))
+
+    def spread(self, row: int) -> None:
+        self.append(SPREAD, (row,), np.ascontiguousarray(np.broadcast_to(self.values[row][:, None], self.shape)))
+
+
+@pytest.mark.parametrize("columns", [64, 129, 256, 700, 1500, 2304])
+@pytest.mark.parametrize("seed", range(8))
+def test_sums_whose_scale_is_known_beforehand_give_the_bytes_of_the_members(
+    library: Library, columns: int, seed: int
+) -> None:
+    drawn = Norms(library, 100 * columns + seed, (5, columns))
+    drawn.step("sum", drawn.pick(2), axes=(1,))
+    every = range(drawn.inputs, len(drawn.values))
+    for kept in (list(every), [i for i in every if drawn.values[i].ndim == 1], [len(drawn.values) - 1]):
+        outputs = [np.zeros(drawn.values[i].shape, drawn.values[i].dtype) for i in kept]
+        assert drawn.call(drawn.code(kept), outputs, 1 + seed % 2) == ("ok", "")
+        for number, got in zip(kept, outputs, strict=True):
+            assert got.tobytes() == drawn.values[number].tobytes(), number
+
+
+@pytest.mark.parametrize("columns", [3, 64, 200, 3000])
+def test_a_gather_takes_one_element_of_each_row(library: Library, columns: int) -> None:
+    """Of what an operator made of the rows, and of an input; an index outside a row is a fault before anything is
+    written."""
+    rng = np.random.default_rng(columns)
+    x, y = rng.standard_normal((2, 50, columns)).astype(np.float32)
+    index = rng.integers(0, columns, 50)
+    amax, sub, gather = (library.c.isobit_operator_index(name) for name in (b"amax", b"sub", b"gather"))
+    kinds = [FLOAT, 0, FLOAT, 0, DTYPES.index("int64"), 1, FLOAT, 1, *(FLOAT, 0) * 3, FLOAT, 1, FLOAT, 1]
+    steps = [amax, 3, 0, NONE, NONE, SPREAD, 4, 3, NONE, NONE, sub, 5, 0, 4, NONE, sub, 6, 5, 1, NONE]
+    steps += [gather, 7, 5, 2, NONE, gather, 8, 6, 2, NONE]
+    code = [9, *kinds, 7, 8, *steps]
+    shifted = x - x.max(1, keepdims=True)
+    wanted = [np.take_along_axis(a, index[:, None], 1)[:, 0] for a in (shifted, shifted - y)]
+    outputs = [np.zeros(50, np.float32) for _ in range(2)]
+    assert library.call_group([x, y, index], outputs, code, x.size, columns, 2) == ("ok", "")
+    assert [got.tobytes() for got in outputs] == [want.tobytes() for want in wanted]
+    for wrong in (-1, columns):
+        index[17], outputs = wrong, [np.full(50, 5, np.float32) for _ in range(2)]
+        status, message = library.call_group([x, y, index], outputs, code, x.size, columns, 2)
+        assert status == "fault" and f"index {wrong} is outside" in message
+        assert all((got == 5).all() for got in outputs)
 
 
 @pytest.mark.parametrize("seed", range(4))

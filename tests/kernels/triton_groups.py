@@ -12,19 +12,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from random_programs import Writer, random_inputs, random_program, softmax
 
-from engine import fusion
+from engine import emission, fusion
 from engine.program import Program
 from kernels import backends, conformance, spec
-from kernels.group import Group, Register, Step
+from kernels.group import ELEMENTWISE, ROW_REDUCTIONS, Group, Register, Step
 from kernels.triton import MEMORY
 from kernels.triton.group import compile_group
 from kernels.types import TensorType, type_of
 
 BLOCKS = {"whole rows": (2**16, 2**16), "passes": (32, 4), "many programs": (64, 64)}
 ALONE = [
-    case
-    for case in conformance.cases()
-    if case.op in fusion.ELEMENTWISE and case.fault is None and case.inputs[0].size > 0
+    case for case in conformance.cases() if case.op in ELEMENTWISE and case.fault is None and case.inputs[0].size > 0
 ]
 
 
@@ -41,7 +39,7 @@ def fused(program: Program, inputs: list[np.ndarray], elements: int, longest: in
 
     for unit in fusion.units_of(program):
         if unit.is_group:
-            group, reads, writes = fusion.group_of(program, unit, frozenset(range(len(program.types))))
+            group, reads, writes = emission.group_of(program, unit, frozenset(range(len(program.types))))
             run = compile_group(group, elements, longest)
             with np.errstate(all="ignore"):
                 results = run([MEMORY.put(value(number)) for number in reads], 1)
@@ -94,7 +92,7 @@ def test_an_operator_alone_in_a_kernel_equals_the_spec(case: conformance.Case) -
     assert MEMORY.get(got).tobytes() == np.ascontiguousarray(want).tobytes()
 
 
-@pytest.mark.parametrize("op", fusion.ROW_REDUCTIONS)
+@pytest.mark.parametrize("op", ROW_REDUCTIONS)
 @pytest.mark.parametrize("blocks", BLOCKS)
 def test_a_reduction_of_rows_in_a_kernel_equals_the_spec(op: str, blocks: str) -> None:
     for case in conformance.cases():
