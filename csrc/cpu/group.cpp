@@ -59,7 +59,8 @@ class Worker {
                                   plan.count(r, begin), places_[i], plan.room(r));
             if (r.repeats) places_[i] = place_of(readers_[i].read(plan.tile));
         }
-        if (plan.columns) ends_.resize(plan.ends_count * (plan.tile / plan.columns));
+        const int64_t rows = plan.columns ? plan.tile / plan.columns : 0;
+        ends_.resize(plan.ends_count * rows), scales_.resize(rows);
         size_t reductions = 0;
         for (const Phase &phase : plan.phases) reductions = std::max(reductions, phase.reduced.size());
         reductions_.resize(reductions);
@@ -145,10 +146,8 @@ class Worker {
     // A step for each row of a tile, which fetches a register's place meanwhile.
     void run_rows(const Step &step, int64_t rows, int32_t fetched) {
         if (is_reduction(step.op)) {
-            const auto *x = reinterpret_cast<const float *>(places_[step.operands[0]]);
-            const auto *next = fetched < 0 ? nullptr : reinterpret_cast<const float *>(places_[fetched]);
-            for (int64_t row = 0; row < rows; ++row, x += plan_.columns, next += next ? plan_.columns : 0)
-                keep(step, row, reduced(step, row, x, next));
+            reduce_rows(step, reinterpret_cast<const float *>(places_[step.operands[0]]), rows,
+                        fetched < 0 ? nullptr : reinterpret_cast<const float *>(places_[fetched]));
             return;
         }
         const void *inputs[3];
@@ -164,18 +163,31 @@ class Worker {
         for (int64_t row = 0; row < rows; ++row) out[row] = x[row * plan_.columns + index[row]];
     }
 
-    float reduced(const Step &step, int64_t row, const float *x, const float *fetched) {
+    void reduce_rows(const Step &step, const float *x, int64_t rows, const float *fetched) {
         const int64_t n = plan_.columns;
-        if (step.op == AT_amin) return amin_row(x, n);
-        if (step.op == AT_amax) return fetched ? amax_row<true>(x, n, fetched) : amax_row<false>(x, n);
-        FixedPoint scale;
-        if (step.range >= 0)
-            scale = scale_of(step, row);
-        else if (step.ends >= 0)
-            scale = fixed_point((ends(step.ends, row) = ends_of_row(x, n)).largest(), SUM_BITS);
-        else
-            scale = fixed_point(largest_magnitude(x, n), SUM_BITS);
-        return fetched ? sum_row<true>(x, n, scale, fetched) : sum_row<false>(x, n, scale);
+        if (step.op == AT_sum) find_scales(step, x, rows);
+        for (int64_t row = 0; row < rows; ++row, x += n, fetched += fetched ? n : 0) {
+            if (step.op == AT_amin)
+                keep(step, row, amin_row(x, n));
+            else if (step.op == AT_amax)
+                keep(step, row, fetched ? amax_row<true>(x, n, fetched) : amax_row<false>(x, n));
+            else
+                keep(step, row,
+                     fetched ? sum_row<true>(x, n, scales_[row], fetched) : sum_row<false>(x, n, scales_[row]));
+        }
+    }
+
+    // Of all rows before the first is summed: a row waits for the end of its own.
+    void find_scales(const Step &step, const float *x, int64_t rows) {
+        const int64_t n = plan_.columns;
+        for (int64_t row = 0; row < rows; ++row, x += n) {
+            if (step.range >= 0)
+                scales_[row] = scale_of(step, row);
+            else if (step.ends >= 0)
+                scales_[row] = fixed_point((ends(step.ends, row) = ends_of_row(x, n)).largest(), SUM_BITS);
+            else
+                scales_[row] = fixed_point(largest_magnitude(x, n), SUM_BITS);
+        }
     }
 
     // A row's result; a maximum is also the ends that a range begins with.
@@ -222,6 +234,7 @@ class Worker {
     std::vector<Reader> readers_;
     std::vector<Link> chain_;
     std::vector<Ends> ends_;                // of each range's source, for each row of a tile
+    std::vector<FixedPoint> scales_;        // of the rows that are summed next
     std::vector<RowReduction> reductions_;  // of a row that a phase reduces as it goes
     std::vector<const char *> next_;        // where the inputs of the next tile begin
 };

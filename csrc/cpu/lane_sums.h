@@ -31,16 +31,20 @@ class LaneSums {
 
     // The sum of the integers since the last total.
     int64_t total() {
-        int64_t high = 0, low = 0;
-        high_ -= all_integers(SHIFT_BITS * static_cast<uint32_t>(count_));
-        for (int i = 0; i < WIDTH; ++i) high += ((Signed)high_)[i], low += ((Signed)low_)[i];
+        const Signed high = (Signed)(high_ - all_integers(SHIFT_BITS * static_cast<uint32_t>(count_)));
+        const int64_t total = sum_of_lanes(high) * (1 << 24) + sum_of_lanes((Signed)low_);
         high_ = low_ = Unsigned{}, count_ = 0;
-        return high * (1 << 24) + low;
+        return total;
     }
 
   private:
     static constexpr float SHIFT = 0x1.8p47f;
     static constexpr uint32_t SHIFT_BITS = 0x57400000;
+    static int64_t sum_of_lanes(Signed x) {
+        int64_t sum = 0;
+        for (int i = 0; i < WIDTH; ++i) sum += x[i];
+        return sum;
+    }
     static Unsigned all_integers(uint32_t x) { return x - Unsigned{}; }
 
     Lanes scale_;
