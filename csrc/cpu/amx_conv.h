@@ -25,7 +25,7 @@ static inline int used_of(const TiledOperand &rows, int64_t panel) {
 static inline bool prepare_panel(const View &view, const Range &range, TiledOperand &rows, int64_t panel,
                                  const int32_t *maxima) {
     const bool moderate = scale_lines(view, view.first, used_of(rows, panel), range, rows.scales, maxima);
-    pack_tiles(view, rows, panel, moderate);
+    pack_tiles(view, rows, panel, panel + 1, moderate);
     return moderate;
 }
 

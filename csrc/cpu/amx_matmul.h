@@ -5,7 +5,8 @@
 
 namespace isobit::ISOBIT_ISA {
 
-constexpr int64_t BLOCK_PANELS = 12;          // each way: their chunks stay in L2 together
+constexpr int64_t BLOCK_PANELS = 12;  // each way, or fewer rows: their chunks stay in L2, with the sums
+constexpr int64_t BLOCK_BYTES_OF_ROWS = 800 << 10;
 constexpr int64_t RESIDENT_BYTES = 48 << 10;  // of columns that stay in L1 while the rows go by
 
 // How the panels of a product are shared out.
@@ -13,8 +14,9 @@ struct TileShares {
     int64_t down = BLOCK_PANELS, across = BLOCK_PANELS, tall, broad;
     bool by_rows;
 
-    TileShares(const TiledOperand &a, const TiledOperand &b, bool wide, int threads) {
-        by_rows = a.steps <= chunk_steps(a.steps, wide) && b.panels * b.panel_bytes() <= RESIDENT_BYTES;
+    TileShares(const TiledOperand &a, const TiledOperand &b, int threads) {
+        down = std::clamp<int64_t>(BLOCK_BYTES_OF_ROWS / (a.chunk * a.digits * BLOCK_BYTES), 4, BLOCK_PANELS);
+        by_rows = a.steps <= a.chunk && b.panels * b.panel_bytes() <= RESIDENT_BYTES;
         if (by_rows) across = std::max<int64_t>(b.panels, 1);
         const auto blocks = [](int64_t panels, int64_t block) { return (panels + block - 1) / block; };
         while (threads > 1 && blocks(a.panels, down) * blocks(b.panels, across) < 6 * threads && down > 1)
@@ -26,9 +28,10 @@ struct TileShares {
 // fetches: the result is too large to be in a cache.
 template <bool WIDE>
 static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, float *out, bool fetches, int threads) {
-    const TileShares shares(a, b, WIDE, threads);
+    const TileShares shares(a, b, threads);
     const int64_t N = b.lines, units = shares.tall * shares.broad;
     const bool is_moderate = a.scales.is_moderate && b.scales.is_moderate;
+    const bool streams = WIDE && fetches && N % SIDE == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
     std::atomic<int64_t> next{0};
     in_threads(static_cast<int>(std::min<int64_t>(threads, units)), [&](int) {
         const Tiles tiles;
@@ -49,9 +52,10 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                 },
                 [&](int64_t row, int64_t panel) {
                     const int64_t line = row * SIDE, column = panel * SIDE;
-                    return RowWriter(out + line * N + column, N, a.lines - line, N - column);
+                    return RowWriter(out + line * N + column, N, a.lines - line, N - column, streams);
                 });
         }
+        if (streams) _mm_sfence();  // other threads may read what was written past the cache
     });
 }
 
@@ -62,6 +66,7 @@ static inline void matmul_on_tiles(const View &a, const View &b, const Range &ra
                       a_scratch.get<char>(TiledOperand::bytes(a.lines, a.K, range.wide)));
     TiledOperand columns(b.lines, b.K, range.wide, false,
                          b_scratch.get<char>(TiledOperand::bytes(b.lines, b.K, range.wide)));
+    rows.chunk = chunk_steps(rows.steps, false);
     prepare_tiles(a, range, rows, threads);
     prepare_tiles(b, range, columns, threads);
     range.wide ? multiply_on_tiles<true>(rows, columns, out, fetches, threads)

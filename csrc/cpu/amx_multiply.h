@@ -23,7 +23,7 @@ struct TileColumns {
 // Fetches a few lines a step of the panels that are asked for next, all of them during some eleven units.
 template <bool WIDE>
 struct FetchAhead {
-    static constexpr int PANELS = WIDE ? 1 : 2, LINES = WIDE ? 4 : 3, BYTES = LINES * 64;
+    static constexpr int PANELS = WIDE ? 1 : 2, LINES = WIDE ? 6 : 4, BYTES = LINES * 64;
     const int8_t *at[PANELS];
 
     // The share of unit `unit`; where there is nothing left to fetch it goes for what is there.
@@ -45,20 +45,23 @@ struct RowWriter {
     float *to;
     int64_t stride;
     int rows;
+    bool streams;  // whole lines of the cache go to memory past it, unread: of columns that fill them
     __mmask16 used;
 
-    RowWriter(float *out, int64_t stride_, int64_t rows_, int64_t columns)
+    RowWriter(float *out, int64_t stride_, int64_t rows_, int64_t columns, bool streams_ = false)
         : to(out),
           stride(stride_),
           rows(static_cast<int>(std::min<int64_t>(SIDE, rows_))),
+          streams(streams_),
           used(static_cast<__mmask16>((1u << std::min<int64_t>(SIDE, columns)) - 1)) {}
     RowWriter() = default;
 
     void fetch() const {
-        for (int row = 0; row < rows; ++row) __builtin_prefetch(to + row * stride, 1);
+        for (int row = 0; !streams && row < rows; ++row) __builtin_prefetch(to + row * stride, 1);
     }
     inline __attribute__((always_inline)) void operator()(int row, Floats values) const {
-        _mm512_mask_storeu_ps(to + row * stride, used, values);
+        float *const at = to + row * stride;
+        streams ? _mm512_stream_ps(at, values) : _mm512_mask_storeu_ps(at, used, values);
     }
 };
 

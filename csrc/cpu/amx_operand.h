@@ -16,7 +16,7 @@ static inline int64_t chunk_steps(int64_t steps, bool wide) {
 // Panels [panel][step][digit][1 KB]. Of the first operand (rows) a block is [line][64 integers]; of the second
 // [16 groups of 4 integers][line][4 integers]: what the tile instruction multiplies. Filled up with zeros.
 struct TiledOperand {
-    int64_t lines, panels, steps;
+    int64_t lines, panels, steps, chunk;  // chunk: steps that are multiplied at a time
     int digits;
     bool is_rows;
     Scales scales;
@@ -33,6 +33,7 @@ struct TiledOperand {
         : lines(lines_),
           panels((lines_ + SIDE - 1) / SIDE),
           steps((K + STEP - 1) / STEP),
+          chunk(chunk_steps(steps, wide)),
           digits(wide ? 3 : 2),
           is_rows(rows),
           packed(reinterpret_cast<int8_t *>(memory)) {
@@ -51,7 +52,7 @@ struct TiledOperand {
 
     // As the first operand of multiply_tiles.
     void open(int64_t) const {}
-    int64_t chunk_end(int64_t begin) const { return std::min(begin + chunk_steps(steps, digits == 3), steps); }
+    int64_t chunk_end(int64_t begin) const { return std::min(begin + chunk, steps); }
     TileRows rows(int64_t index, int64_t begin, int64_t) const {
         return {at(index, begin), STEP, BLOCK_BYTES, digits * BLOCK_BYTES};
     }
@@ -107,9 +108,21 @@ ISOBIT_INLINE void store_block(Ints *rows, bool turned, int8_t *to) {
     for (int i = 0; i < SIDE; ++i) _mm512_store_si512(to + i * STEP, rows[i]);
 }
 
-// Lines that lie along memory: x[line * stride + k].
+// 64 integers of a line, from `count` floats; WHOLE: count is 64.
+template <bool MODERATE, bool WHOLE>
+ISOBIT_INLINE void quantise_step(const float *x, int count, Floats up0, Floats up1, Ints *q) {
+    for (int v = 0; v < 4; ++v) {
+        const int some = WHOLE ? LANES : std::clamp(count - v * LANES, 0, LANES);
+        q[v] = WHOLE  ? tile_integers<MODERATE>(load(x + v * LANES), up0, up1)
+               : some ? tile_integers<MODERATE>(load_some(x + v * LANES, some), up0, up1)
+                      : zero();
+    }
+}
+
+// Lines that lie along memory: x[line * stride + k]. Fetches what lies `ahead` floats further on.
 template <int DIGITS, bool MODERATE>
-static void pack_tiles_along(const View &view, const TiledOperand &operand, int64_t panel, int8_t *out) {
+static void pack_tiles_along(const View &view, const TiledOperand &operand, int64_t panel, int64_t ahead) {
+    int8_t *out = operand.packed + panel * operand.panel_bytes();
     const int64_t first = panel * SIDE;
     const int used = static_cast<int>(std::min<int64_t>(SIDE, view.lines - first));
     for (int64_t step = 0; step < operand.steps; ++step, out += DIGITS * BLOCK_BYTES) {
@@ -120,13 +133,12 @@ static void pack_tiles_along(const View &view, const TiledOperand &operand, int6
             Ints split[3] = {zero(), zero(), zero()};
             if (i < used) {
                 const float *x = view.line(first + i) + k;
+                for (int v = 0; v < 4; ++v) __builtin_prefetch(x + ahead + v * LANES, 0, 2);
                 const Floats up0 = broadcast(operand.scales.up[0][first + i]),
                              up1 = broadcast(operand.scales.up[1][first + i]);
                 Ints q[4];
-                for (int v = 0; v < 4; ++v) {
-                    const int some = std::clamp(count - v * LANES, 0, LANES);
-                    q[v] = some ? tile_integers<MODERATE>(load_some(x + v * LANES, some), up0, up1) : zero();
-                }
+                count == STEP ? quantise_step<MODERATE, true>(x, STEP, up0, up1, q)
+                              : quantise_step<MODERATE, false>(x, count, up0, up1, q);
                 split_along<DIGITS>(q, split);
             }
             for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
@@ -136,34 +148,54 @@ static void pack_tiles_along(const View &view, const TiledOperand &operand, int6
     }
 }
 
-// Lines that lie side by side: x[k * stride + line].
+// Fetches the lines of the cache [begin, begin + 64) of `across` in each of the rows from k on.
+static inline void fetch_rows(const View &view, const float *x, int64_t k, int64_t across, int64_t begin) {
+    for (int64_t i = begin; i < begin + STEP; ++i)
+        __builtin_prefetch(x + std::min(k + i / across, view.K - 1) * view.k_stride + i % across * SIDE, 0, 2);
+}
+
+// One step of lines that lie side by side: x[k * stride + line].
 template <int DIGITS, bool MODERATE>
-static void pack_tiles_across(const View &view, const TiledOperand &operand, int64_t panel, int8_t *out) {
+static void pack_step_across(const View &view, const TiledOperand &operand, int64_t panel, int64_t step) {
     const int64_t first = panel * SIDE;
     const int used = static_cast<int>(std::min<int64_t>(SIDE, view.lines - first));
     const Floats up0 = load(operand.scales.up[0] + first), up1 = load(operand.scales.up[1] + first);
     const float *const x = view.line(first);
-    for (int64_t step = 0; step < operand.steps; ++step, out += DIGITS * BLOCK_BYTES) {
-        Ints rows[3][SIDE];
-        for (int i = 0; i < SIDE; ++i) {
-            Ints q[4], split[3];
-            for (int64_t j = 0, k = step * STEP + 4 * i; j < 4; ++j, ++k)
-                q[j] = k < view.K ? tile_integers<MODERATE>(load_some(x + k * view.k_stride, used), up0, up1) : zero();
-            split_across<DIGITS>(q, split);
-            for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
-        }
-        for (int digit = 0; digit < DIGITS; ++digit)
-            store_block(rows[digit], operand.is_rows, out + digit * BLOCK_BYTES);
+    Ints rows[3][SIDE];
+    for (int i = 0; i < SIDE; ++i) {
+        Ints q[4], split[3];
+        for (int64_t j = 0, k = step * STEP + 4 * i; j < 4; ++j, ++k)
+            q[j] = k < view.K ? tile_integers<MODERATE>(load_some(x + k * view.k_stride, used), up0, up1) : zero();
+        split_across<DIGITS>(q, split);
+        for (int digit = 0; digit < DIGITS; ++digit) rows[digit][i] = split[digit];
     }
+    int8_t *const out = operand.packed + panel * operand.panel_bytes() + step * DIGITS * BLOCK_BYTES;
+    for (int digit = 0; digit < DIGITS; ++digit) store_block(rows[digit], operand.is_rows, out + digit * BLOCK_BYTES);
 }
 
-static inline void pack_tiles(const View &view, const TiledOperand &operand, int64_t panel, bool is_moderate) {
-    int8_t *out = operand.packed + panel * operand.panel_bytes();
+// 64 rows of all panels [begin, end) at a time, while the next 64 are fetched in the order of memory, unless the
+// panels' floats are all in the cache.
+template <int DIGITS, bool MODERATE>
+static void pack_tiles_across(const View &view, const TiledOperand &operand, int64_t begin, int64_t end) {
+    const bool fetches = 4 * view.K * (end - begin) * SIDE > STRIP_BYTES;
+    for (int64_t step = 0; step < operand.steps; ++step)
+        for (int64_t panel = begin; panel < end; ++panel) {
+            if (fetches)
+                fetch_rows(view, view.line(begin * SIDE), (step + 1) * STEP, end - begin, (panel - begin) * STEP);
+            pack_step_across<DIGITS, MODERATE>(view, operand, panel, step);
+        }
+}
+
+// The panels [begin, end).
+static inline void pack_tiles(const View &view, const TiledOperand &operand, int64_t begin, int64_t end,
+                              bool is_moderate) {
     const auto pack = [&](auto digits, auto moderate) {
         constexpr int DIGITS = decltype(digits)::value;
         constexpr bool MODERATE = decltype(moderate)::value;
-        view.is_along() ? pack_tiles_along<DIGITS, MODERATE>(view, operand, panel, out)
-                        : pack_tiles_across<DIGITS, MODERATE>(view, operand, panel, out);
+        if (!view.is_along()) return pack_tiles_across<DIGITS, MODERATE>(view, operand, begin, end);
+        const int64_t ahead = (end - begin) * SIDE * view.line_stride;  // the strip that comes next
+        for (int64_t panel = begin; panel < end; ++panel)
+            pack_tiles_along<DIGITS, MODERATE>(view, operand, panel, ahead);
     };
     using Two = std::integral_constant<int, 2>;
     using Three = std::integral_constant<int, 3>;
@@ -173,18 +205,24 @@ static inline void pack_tiles(const View &view, const TiledOperand &operand, int
         is_moderate ? pack(Three(), std::true_type()) : pack(Three(), std::false_type());
 }
 
-// Strip by strip: a strip's floats are read for their scales, and again from the cache to be packed.
+constexpr int64_t ALONG_BYTES = 32 << 10;
+
+// Strip by strip: a strip's floats are read for their scales, and again to be packed. Lines along memory are in the
+// first cache then, while the strip that comes next is fetched. Lines side by side are read faster in strips as broad
+// as they come: rows lie pages apart.
 static inline void prepare_tiles(const View &view, const Range &range, TiledOperand &operand, int threads,
                                  const int32_t *maxima = nullptr) {
-    const int64_t fitting = STRIP_BYTES / (4 * std::max<int64_t>(view.K, 1)) / SIDE;
-    const int64_t strip = std::clamp<int64_t>(fitting, view.is_along() ? 1 : 4, STRIP_LINES / SIDE);
+    const int64_t panel = 4 * std::max<int64_t>(view.K, 1) * SIDE;  // bytes
+    const int64_t share = std::clamp<int64_t>((operand.panels + threads - 1) / threads, 1, STRIP_LINES / SIDE);
+    const int64_t least = view.is_along() ? 1 : share, fitting = (view.is_along() ? ALONG_BYTES : STRIP_BYTES) / panel;
+    const int64_t strip = std::clamp<int64_t>(fitting, least, STRIP_LINES / SIDE);
     std::atomic<bool> is_moderate{true};
     for_each_unit(threads, (operand.panels + strip - 1) / strip, [&](int64_t unit) {
         const int64_t begin = unit * strip, end = std::min(begin + strip, operand.panels);
         const int64_t line = begin * SIDE, count = std::min(end * SIDE, operand.lines) - line;
         const bool moderate = scale_lines(view, line, count, range, operand.scales, maxima);
         if (!moderate) is_moderate.store(false, std::memory_order_relaxed);
-        for (int64_t panel = begin; panel < end; ++panel) pack_tiles(view, operand, panel, moderate);
+        pack_tiles(view, operand, begin, end, moderate);
     });
     operand.scales.is_moderate = is_moderate.load();
 }

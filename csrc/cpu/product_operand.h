@@ -126,7 +126,7 @@ static inline bool set_scales(const int32_t *largest, int64_t count, const Range
     return is_moderate;
 }
 
-constexpr int64_t STRIP_LINES = 512, STRIP_BYTES = int64_t{1} << 20;
+constexpr int64_t STRIP_LINES = 2048, STRIP_BYTES = int64_t{1} << 20;
 
 // Scales of the lines [first, first + count), from maxima that are known or from the lines; whether all are moderate.
 static inline bool scale_lines(const View &view, int64_t first, int64_t count, const Range &range, Scales &scales,

@@ -29,6 +29,8 @@ SHAPES = (
 # 129024 narrow), int64 beyond.
 STRETCHES = (4032, 4033, 43008, 43009, 86100, 129024, 129025)
 LONG = (65536, 131071, 131072, 262145, 1048577)
+# Results that no cache holds, in whole lines and not, and several blocks of panels in several chunks of K.
+LARGE = ((529, 70, 512), (300, 127, 890), (230, 4200, 210), (40, 2100, 2100))
 # N, C, H, W, O, (R, S), stride, padding, dilation, groups
 WINDOWS = (
     (2, 3, 8, 8, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -184,6 +186,22 @@ def check_long() -> None:
                 same(_native.run("matmul", [a, b], [width], 0, (3, 2), 2), product(a, b, WIDTHS[width]), K, kind, width)
 
 
+def check_large() -> None:
+    from kernels import _native
+
+    rng = np.random.default_rng(6)
+    for shape in LARGE:
+        a, b = data(rng, shape[:2], "normal"), data(rng, shape[1:], "normal")
+        for width in (0, 1):
+            (qa, s, _), (qb, t, _) = (quantised(x, (16383, 8355711)[width]) for x in (a, b.T))
+            sums = qa @ qb.T
+            assert np.abs(sums).max() < 2**53  # so that float64 holds them
+            want = np.ldexp(sums.astype(np.float32), -np.add.outer(s, t)).astype(np.float32)
+            for threads, operands in ((t, pair) for t in (1, 3) for pair in layouts(a, b)):
+                got = _native.run("matmul", list(operands), [width], 0, want.shape, threads)
+                same(got, want, shape, WIDTHS[width], threads)
+
+
 def check_stretches() -> None:
     from kernels import _native
 
@@ -258,7 +276,7 @@ def check_portions() -> None:
 
 @pytest.mark.skipif(bool(missing("native")), reason="a machine with the native module would multiply")
 @pytest.mark.parametrize("isa", ["plain", "avx2", "avx512", "amx"] if X86 else ["neon"])
-@pytest.mark.parametrize("what", ["matmul", "long", "stretches", "batched", "conv", "portions"])
+@pytest.mark.parametrize("what", ["matmul", "long", "large", "stretches", "batched", "conv", "portions"])
 def test_products_equal_the_law(what: str, isa: str) -> None:
     run_held_to(isa, f"from tests.kernels.test_products import check_{what} as check; check()")
 
