@@ -19,17 +19,17 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.traceback import preserve_node_meta
 from torch.nn.utils.stateless import _reparametrize_module
 
+from engine.tracing.answers import Answers
 from engine.tracing.captured_tensors import require_constants
 from engine.tracing.complex_pairs import remove_complex_views
 from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.known_values import KnownValues
-from engine.tracing.linear_algebra import Determinants
+from engine.tracing.packed import closed_sequences
 from engine.tracing.plain_layers import attributes_as_they_are, plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
 from engine.tracing.rewritten import rewritten
-from engine.tracing.statistics import VisibleStatistics
 
 aten = torch.ops.aten
 # what can meet an index out of range, or a zero divisor, stays even where its result is not used
@@ -82,7 +82,8 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
             metrics = _metrics(loss(model, fields))
             random.loss_is_done()
             lines.follow(metrics["loss"])
-            gradients = _gradients(metrics["loss"], leaves)
+            with lines.noted():
+                gradients = _gradients(metrics["loss"], leaves)
             states = held_by(model, leaves, states)
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
         return [value.detach().clone() for group in (metrics, gradients, leaves, states) for value in group.values()]
@@ -103,10 +104,10 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
         held,
         plain_layers(),
         views_of_pairs(),
-        rewritten(),
+        rewritten(model),
+        closed_sequences(),
         recomputation_sees_the_same(mode),
-        VisibleStatistics(),
-        Determinants(),
+        Answers(),
         ComplexParts(),
         WrapComplexMode(),
         mode,
@@ -225,7 +226,8 @@ def _suggestion(error: Exception) -> str:
 
 SUGGESTIONS = {
     "Size-like symbols: u": "a shape must not depend on values: use torch.where or a mask instead of nonzero",
-    "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where",
+    "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where, a layer that"
+    " is dropped at random by x + keep * layer(x), a place in a buffer by a tensor of indices (index_copy, x[index])",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",
     ".numpy()": "stay in torch, or prepare the array in `data`",
     "handlers returned NotImplemented": "write it with the real and imaginary parts",

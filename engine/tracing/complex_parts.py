@@ -60,6 +60,8 @@ class ComplexParts(TorchDispatchMode):
                 return _in_place(_written_as(func))
             if func.overloadpacket in APART:
                 return _apart(func)
+        elif args and isinstance(args[0], Tensor) and any(isinstance(arg, complex) for arg in args):
+            return lambda x, *rest, **options: func(ComplexTensor(x, torch.zeros_like(x)), *rest, **options)
         elif kwargs.get("dtype") in COMPLEX and not any(isinstance(arg, ComplexTensor) for arg in args):
             if func.overloadpacket in CREATED:
                 return _created(func)

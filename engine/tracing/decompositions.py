@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch._decomp import get_decompositions
 
+from engine.tracing.householder import DECOMPOSITIONS as OF_REFLECTIONS
 from engine.tracing.linear_algebra import DECOMPOSITIONS as OF_MATRICES
 from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
@@ -60,4 +61,4 @@ DECOMPOSED: tuple[Any, ...] = tuple(
 
 def table() -> Mapping[Any, Callable[..., Any]]:
     """Operator -> its decomposition."""
-    return {**get_decompositions(list(DECOMPOSED)), **OWN, **SPECIAL, **OF_MATRICES}
+    return {**get_decompositions(list(DECOMPOSED)), **OWN, **SPECIAL, **OF_MATRICES, **OF_REFLECTIONS}

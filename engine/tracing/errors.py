@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ class UsersLines(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         line = _users_line()
-        self.lines[torch.autograd._get_sequence_nr() - 1] = line
+        self.lines.setdefault(torch.autograd._get_sequence_nr() - 1, line)  # later operators may have no gradient
         traceback.set_stack_trace([self.gradient_of if line == NO_LINE else line])
         return func(*args, **(kwargs or {}))
 
@@ -66,6 +68,15 @@ class UsersLines(TorchDispatchMode):
             seen.add(node)
             node.register_prehook(partial(self._enter, self.lines.get(node._sequence_nr(), NO_LINE)))
             open_ += [before for before, _ in node.next_functions]
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """An error of a gradient carries the line of the operator that it is the gradient of."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(self.gradient_of)
+            raise
 
     def _enter(self, line: str, gradients: Any) -> None:
         self.gradient_of = line

@@ -120,6 +120,7 @@ def _execute(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     assert spec is not None and spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     vars(module).update(overrides)
+    sys.modules[spec.name] = module  # where dataclasses and pickles look for its names
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:

@@ -12,7 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _disable_current_modes,
+    _get_current_dispatch_mode_stack,
+)
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -37,9 +41,9 @@ class KnownValues(TorchDispatchMode):
             return func(*args, **kwargs)
         if func in BY_INDEX:
             args = (args[0], self._counted(args[1]), *args[2:])
-        if func is aten.masked_select.default and self._value(args[1]) is not None:
+        if func is aten.masked_select.default and self.value(args[1]) is not None:
             return aten.index.Tensor(args[0].expand(args[1].shape), self._counted([args[1]]))
-        all_known = all(self._value(t) is not None for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
+        all_known = all(self.value(t) is not None for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
         if all_known and any(tag in func.tags for tag in READS):
             return tree_map(self._lifted, self._real(func, args, kwargs))
         result = func(*args, **kwargs)
@@ -49,7 +53,7 @@ class KnownValues(TorchDispatchMode):
             self._forget(func, args, kwargs)
         return result
 
-    def _value(self, tensor: Tensor) -> Tensor | None:
+    def value(self, tensor: Tensor) -> Tensor | None:
         """The real tensor behind one; a tensor that was made before the step is behind itself."""
         if tensor not in self.known and type(tensor) is Tensor and tensor.numel() <= LARGEST:
             self._set(tensor, tensor)
@@ -63,7 +67,7 @@ class KnownValues(TorchDispatchMode):
             self.known[tensor] = real.detach().clone(), _storage(tensor)
 
     def _real(self, func: Any, args: Any, kwargs: Any) -> Any:
-        args, kwargs = tree_map(lambda x: self._value(x) if isinstance(x, Tensor) else x, (args, kwargs))
+        args, kwargs = tree_map(lambda x: self.value(x) if isinstance(x, Tensor) else x, (args, kwargs))
         with _disable_current_modes(), torch.no_grad():
             return func(*args, **kwargs)
 
@@ -91,7 +95,7 @@ class KnownValues(TorchDispatchMode):
         """Known masks as the indices of what they choose."""
         found: list[Tensor | None] = []
         for index in indices:
-            value = self._value(index) if index is not None and index.dtype is torch.bool else None
+            value = self.value(index) if index is not None and index.dtype is torch.bool else None
             if value is None:
                 found.append(index)
                 continue
@@ -107,6 +111,12 @@ class KnownValues(TorchDispatchMode):
         lifted = aten.clone.default(real)
         self.known[lifted] = real, _storage(lifted)
         return lifted
+
+
+def known_value(tensor: Tensor) -> Tensor | None:
+    """The real tensor behind one that depends on no input of the step that is traced; None for any other."""
+    modes = [mode for mode in _get_current_dispatch_mode_stack() if isinstance(mode, KnownValues)]
+    return modes[-1].value(tensor) if modes else None
 
 
 def _storage(tensor: Tensor) -> int:

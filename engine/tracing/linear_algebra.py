@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.tracing.errors import TraceError
 from engine.tracing.wide import wide_matmul
@@ -154,11 +153,7 @@ def _sign(pivots: Tensor) -> Tensor:
     return 1.0 - 2.0 * (is_moved.sum(-1) % 2).float()
 
 
-class Determinants(TorchDispatchMode):
-    """Answers determinants before their gradients: torch factors the transpose of a contiguous matrix, as they know."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return DETERMINANTS.get(func, func)(*args, **(kwargs or {}))
+# Determinants are written before their gradients: torch factors the transpose of a contiguous matrix, as they know
 
 
 def _lu_of_determinant(x: Tensor) -> tuple[Tensor, Tensor]:

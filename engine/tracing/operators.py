@@ -7,6 +7,7 @@ from torch._subclasses.complex_tensor import ComplexTensor
 
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.fourier import RULES as TRANSFORMS
+from engine.tracing.householder import DECOMPOSITIONS as OF_REFLECTIONS
 from engine.tracing.linear_algebra import DECOMPOSITIONS as OF_MATRICES
 from engine.tracing.linear_algebra import DETERMINANTS
 from engine.tracing.lowering import FAMILIES
@@ -15,7 +16,7 @@ from engine.tracing.own_decompositions import DECOMPOSITIONS as OWN
 from engine.tracing.randomness import RULES as RANDOM
 from engine.tracing.rewritten import REWRITTEN
 from engine.tracing.special_functions import DECOMPOSITIONS as SPECIAL
-from engine.tracing.statistics import BATCH_NORMS
+from engine.tracing.statistics import ANSWERS as BATCH_NORMS
 from engine.tracing.widths import RULES as WIDTHS
 
 TITLES = {
@@ -56,7 +57,7 @@ def text() -> str:
     parts.append(_section("Written as others here", OWN))
     parts.append(_section("Arc, gamma and error functions", SPECIAL))
     parts.append(_section("Fourier transforms", TRANSFORMS))
-    parts.append(_section("Linear algebra of small matrices", (*OF_MATRICES, *DETERMINANTS)))
+    parts.append(_section("Linear algebra of small matrices", (*OF_MATRICES, *OF_REFLECTIONS, *DETERMINANTS)))
     parts.append(_section("Functions of torch rewritten before their gradient is taken", _functions()))
     parts.append(_section("Random operators, numbered by call", RANDOM))
     parts.append(_section("Batch norm with running statistics", BATCH_NORMS))

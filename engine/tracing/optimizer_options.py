@@ -23,12 +23,18 @@ IGNORED = {
     "param_names",
 }
 
+REASONS = {
+    "LBFGS": "it computes the loss several times a step, as often as its line search asks",
+    "SparseAdam": "it changes the rows alone that a batch has read; take Adam, with sparse=False",
+}
+
 
 def rule_of(optimizer: Any) -> Rule:
     """The formula of an optimizer's class, found by its name."""
     name = type(optimizer).__name__
     if name not in RULES:
-        raise TraceError(f"trace: optimizer {name} has no formula here, want one of {', '.join(RULES)}")
+        reason = f": {REASONS[name]}" if name in REASONS else ""
+        raise TraceError(f"trace: optimizer {name} has no formula here{reason}; want one of {', '.join(RULES)}")
     if name == "Adam" and any(group.get("decoupled_weight_decay") for group in optimizer.param_groups):
         name = "AdamW"
     return RULES[name]

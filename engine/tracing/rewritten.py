@@ -5,6 +5,7 @@ A use that a rewriting does not cover reaches torch's function, and is refused w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import log, pi
@@ -21,17 +22,27 @@ from engine.tracing.errors import TraceError
 from engine.tracing.fourier import istft, stft
 from engine.tracing.grid_sample import grid_sampler
 from engine.tracing.own_decompositions import masked_scatter
+from engine.tracing.packed import gru_step, lstm, pack, pad, recurrent, relu_step, tanh_step
 
 Torch = Callable[..., Any]
 
 
 @contextmanager
-def rewritten() -> Iterator[None]:
-    """The functions of REWRITTEN are ours."""
+def rewritten(model: nn.Module) -> Iterator[None]:
+    """The functions of REWRITTEN are ours, under every name that a file or a layer of the model has for them."""
     with ExitStack() as stack:
+        replaced: dict[int, Any] = {}
         for owner, name, ours in REWRITTEN:
-            new = ours if isinstance(ours, property) else _given(ours, getattr(owner, name))
+            torchs = getattr(owner, name)
+            new = ours if isinstance(ours, property) else _given(ours, torchs)
             stack.enter_context(patch.object(owner, name, new))
+            if not isinstance(owner, type):
+                replaced[id(torchs)] = new
+        for holder in (*sys.modules.values(), *model.modules()):
+            names = getattr(holder, "__dict__", {})
+            for name, torchs in [(name, value) for name, value in names.items() if id(value) in replaced]:
+                names[name] = replaced[id(torchs)]
+                stack.callback(names.__setitem__, name, torchs)
         yield
 
 
@@ -65,6 +76,18 @@ def _embedding_bag(
     if mode == "sum":
         return (rows * (counted * (1.0 if per_sample_weights is None else per_sample_weights)).unsqueeze(-1)).sum(1)
     return (rows * counted.unsqueeze(-1)).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
+
+
+def _embedding(
+    torchs: Torch,
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """With a gradient of all rows: a sparse one holds the same numbers."""
+    return torchs(weight, indices, padding_idx, scale_grad_by_freq)
 
 
 def _adaptive_max_pool2d(torchs: Torch, input: Tensor, output_size: int | Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -192,6 +215,7 @@ def _with_data(x: Tensor, value: Tensor) -> None:
 
 REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (nn.modules.batchnorm._BatchNorm, "forward", _batch_norm),
+    (torch, "embedding", _embedding),
     (F, "embedding_bag", _embedding_bag),
     (F, "gaussian_nll_loss", _gaussian_nll_loss),
     (F, "grouped_mm", _grouped_mm),
@@ -207,6 +231,12 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (Tensor, "masked_scatter_", _masked_scatter_),
     (torch, "ctc_loss", ctc_loss),
     (torch._VF, "stft", stft),
+    (torch._VF, "_pack_padded_sequence", pack),
+    (torch._VF, "_pad_packed_sequence", pad),
+    (torch._VF, "lstm", lstm),
+    (torch._VF, "gru", recurrent(gru_step)),
+    (torch._VF, "rnn_tanh", recurrent(tanh_step)),
+    (torch._VF, "rnn_relu", recurrent(relu_step)),
     (torch, "istft", istft),
     (torch, "polar", _polar),
     (torch, "real", lambda torchs, x: _real(x)),

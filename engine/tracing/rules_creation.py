@@ -73,6 +73,7 @@ RULES: dict[Any, Rule] = {
     aten.zeros.default: _filled(0),
     aten.ones.default: _filled(1),
     aten.empty.memory_format: _filled(0),
+    aten.zero.default: _filled(0),
     aten.zeros_like.default: _filled(0),
     aten.ones_like.default: _filled(1),
     aten.empty_like.default: _filled(0),

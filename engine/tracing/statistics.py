@@ -1,23 +1,15 @@
-"""Batch norm shows that it changes its running statistics: its schema hides it from functionalisation."""
+"""Batch norm without running statistics and the arithmetic that updates them: its schema hides that it does."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-
-
-class VisibleStatistics(TorchDispatchMode):
-    """Answers every batch norm by one without running statistics and the arithmetic that updates them."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule = _batch_norm if func in BATCH_NORMS else func
-        return rule(*args, **(kwargs or {}))
 
 
 def _batch_norm(
@@ -41,4 +33,7 @@ def _batch_norm(
     return result
 
 
-BATCH_NORMS = (aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
+ANSWERS: dict[Any, Callable[..., Any]] = {
+    aten.native_batch_norm.default: _batch_norm,
+    aten._native_batch_norm_legit.default: _batch_norm,
+}

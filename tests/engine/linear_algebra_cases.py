@@ -54,4 +54,16 @@ MATRICES: dict[str, Function] = {
     "norms of matrices": lambda x: linalg.matrix_norm(x) + linalg.matrix_norm(x, 1) + linalg.norm(x, ord=torch.inf),
     "products of many": lambda x: linalg.multi_dot([x, x.T, x]) + linalg.matrix_power(x[:, :4], 3) @ x,
 }
-CASES: dict[str, Function] = {f"matrices: {name}": function for name, function in MATRICES.items()}
+REFLECTIONS: dict[str, Function] = {
+    "orthogonal and triangle": lambda x: sum(part.sum() * 0.3 + part for part in linalg.qr(regular(x))),
+    "orthogonal of tall": lambda x: linalg.qr(x.T)[0].T + linalg.qr(x.T)[1].sum(),
+    "orthogonal of wide": lambda x: torch.cat(linalg.qr(x), 1),
+    "orthogonal of several": lambda x: linalg.qr(several(x))[0] @ linalg.qr(several(x)).R.mT,
+    "orthogonal, complete": lambda x: linalg.qr(x.detach().T, "complete")[0] @ x.T,
+    "triangle alone": lambda x: linalg.qr(x.detach(), "r")[1] * x,
+    "orthogonal of zeros": lambda x: torch.cat(linalg.qr(torch.tensor([[0.0, 1], [0, 2], [0, 0]])), 0).sum() * x,
+    "reflections": lambda x: linalg.householder_product(x.T.tril(-1), 2 / (1 + x.T.tril(-1).square().sum(0))),
+    "reflections of fewer": lambda x: linalg.householder_product(x.T, x[0, :2] * 0.3),
+    "factors of reflections": lambda x: sum(part.sum() for part in torch.geqrf(x.detach().T)) * x,
+}
+CASES: dict[str, Function] = {f"matrices: {name}": function for name, function in (MATRICES | REFLECTIONS).items()}

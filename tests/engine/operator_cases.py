@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.engine.complex_cases import COMPLEX
+
 Function = Callable[[Tensor], Tensor]
 tensor = torch.tensor
 
@@ -212,25 +214,6 @@ def sampled(**options: bool | str) -> Function:
     return run
 
 
-def pairs(x: Tensor) -> Tensor:
-    return torch.view_as_complex(x.view(3, 4, 2))
-
-
-def turns() -> Tensor:
-    return torch.polar(torch.ones(3, 4), torch.arange(12.0).view(3, 4))
-
-
-COMPLEX: dict[str, Function] = {
-    name: partial(lambda function, x: torch.view_as_real(function(pairs(x), turns())), function)
-    for name, function in {
-        "complex products": lambda x, y: x * y + x * x * 0.3 + (x * 2).conj() * x,
-        "complex sums": lambda x, y: (x + y - 2.5) / (y + 3) + 1 / (x + 3) + x.sum(0) + x.mean(1, keepdim=True),
-        "complex views": lambda x, y: torch.cat([x.view(4, 3).T, y * x]) + torch.stack([x, y], 1).flatten(0, 1)[:, :1],
-        "complex matrices": lambda x, y: x @ y.mT + torch.einsum("ij,kj->ik", x, y),
-        "complex exponential": lambda x, y: (x * y).exp(),
-        "made of parts": lambda x, y: torch.complex(x.real, x.abs()) * y,
-    }.items()
-} | {"parts": lambda x: pairs(x).real * torch.imag(pairs(x)) + pairs(x).imag * torch.real(turns()) + x.sum().real}
 REWRITTEN: dict[str, Function] = {
     **{
         f"sampled: {mode}, {padding}{', corners' * corners}": sampled(

@@ -8,8 +8,9 @@ from functools import partial
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
-from operator_cases import classes, image, positive, volume
 from torch import Tensor
+
+from tests.engine.operator_cases import classes, image, positive, volume
 
 Function = Callable[[Tensor], Tensor]
 tensor = torch.tensor
@@ -48,6 +49,22 @@ SPECIAL: dict[str, Function] = {
         x + tensor(4).reciprocal() + torch.sinh(classes())[:, None] + torch.tan(classes())[:, None]
     ),
 }
+
+
+def _written(x: Tensor) -> Tensor:
+    parts = [row.clone() for row in x]
+    torch._foreach_mul_(parts, 2.0)
+    torch._foreach_add_(parts, list(x * x), alpha=0.5)
+    torch._foreach_clamp_min_(parts, -0.5)
+    torch._foreach_addcdiv_(parts, list(x), list(positive(x)), -0.1)
+    torch._foreach_lerp_(parts, list(x), 0.2)
+    with torch.no_grad():
+        moved = [row.clone() for row in x]
+        torch._foreach_copy_(moved[:1], moved[1:2])
+        torch._foreach_zero_(moved[2:3])
+    return torch.stack(parts) + torch.stack(moved)
+
+
 OTHERS: dict[str, Function] = {
     "renormed": lambda x: x * x.detach().renorm(2, 0, 1.0),
     "a diagonal, written": lambda x: x.diagonal_scatter(x[:, 0] * 2),
@@ -70,6 +87,28 @@ OTHERS: dict[str, Function] = {
     ),
     "unpooled": lambda x: F.max_unpool2d(*F.max_pool2d(image(x), 2, return_indices=True), 2),
     "unpooled volumes": lambda x: F.max_unpool3d(*F.max_pool3d(volume(x), 2, return_indices=True), 2),
+}
+LISTS: dict[str, Function] = {
+    "lists, one by one": lambda x: torch.stack(
+        [
+            *torch._foreach_add(list(x), list(x * 2), alpha=3),
+            *torch._foreach_mul(list(x), [0.5, 1, 2, 3]),
+            *torch._foreach_sqrt(list(positive(x))),
+            *torch._foreach_addcmul(list(x), list(x), list(x), value=0.3),
+            *torch._foreach_addcdiv(list(x), list(x), list(positive(x)), [0.1, 0.2, 0.3, 0.4]),
+            *torch._foreach_lerp(list(x), list(x * x), 0.3),
+            *torch._foreach_maximum(list(x), 0.1),
+            *torch._foreach_minimum(list(x), list(x * x)),
+            *torch._foreach_pow(list(positive(x)), 1.5),
+            *torch._foreach_sub(list(x), 1.0),
+            *torch._foreach_div(list(x), list(positive(x))),
+            *torch._foreach_neg(torch._foreach_exp(list(x))),
+        ]
+    ),
+    "norms of lists": lambda x: (
+        torch.stack(torch._foreach_norm(list(x))) + torch.stack(torch._foreach_norm(list(x), 1)) + x.sum()
+    ),
+    "lists, written": lambda x: _written(x),
 }
 DRAWN: dict[str, Function] = {
     "random slopes": lambda x: F.rrelu(x, training=True) + F.rrelu(x, 0.1, 0.3) + F.rrelu(x * 1, 0.1, 0.4, True, True),
@@ -120,6 +159,6 @@ DISTRIBUTIONS: dict[str, Function] = {
 }
 CASES: dict[str, Function] = {
     f"special: {name}": function
-    for group in (SPECIAL, OTHERS, DRAWN, DISTRIBUTIONS)
+    for group in (SPECIAL, OTHERS, LISTS, DRAWN, DISTRIBUTIONS)
     for name, function in group.items()
 }

@@ -1,4 +1,4 @@
-"""Tracing: the same program from every process, random numbers by call site, widths by the rule, clear refusals."""
+"""Tracing: the same program from every process, random numbers by call site, records in the law's order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from small_nets import Net, X, squares
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -21,17 +21,12 @@ import examples
 from bench.plain_torch import BACKEND, batches_of, job_of, require_equal, run_program
 from engine.encoding import program_from_bytes, program_hash, program_to_bytes
 from engine.program import Program
-from engine.trace import TraceError, trace, trace_job
+from engine.trace import trace, trace_job
+from engine.tracing.job_file import read
 from kernels import spec
 
 EXAMPLES = Path(examples.__file__).parent
 ROOT = EXAMPLES.parent
-X = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
-LABELS = np.arange(20) % 3
-
-
-def squares(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    return F.mse_loss(model(batch["x"]), batch["x"][:, :1])
 
 
 def sites(program: Program) -> list[int]:
@@ -79,6 +74,44 @@ def test_a_file_finds_the_names_that_were_set_before_it_ran(tmp_path: Path) -> N
     assert job.start_state["parameter.token.weight"].shape == (2, 64) and job.steps == 2
 
 
+OF_A_USER = """
+from __future__ import annotations
+from dataclasses import dataclass
+import numpy as np
+import torch
+from torch import bincount, nn
+from torch.nn.functional import embedding_bag, gaussian_nll_loss
+
+@dataclass
+class Config:
+    width: int = 6
+
+class Model(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.table, self.nll = nn.Parameter(torch.ones(5, config.width)), gaussian_nll_loss
+
+    def forward(self, x):
+        bags = embedding_bag(x, self.table, mode="sum") / bincount(x[0], minlength=5).sum()
+        return self.nll(bags, torch.zeros_like(bags), bags.square()) + bags.mean()
+
+model = Model(Config())
+data = {"x": np.arange(20).reshape(10, 2) % 5}
+batch_size, steps, width = 5, 2, "strict"
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+def loss(model, batch):
+    return model(batch["x"])
+"""
+
+
+def test_a_file_may_hold_dataclasses_and_bind_torchs_functions_to_names_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(OF_A_USER)
+    job = read(tmp_path / "job.py")
+    require_equal(job)
+    assert job.loss.__globals__["embedding_bag"] is F.embedding_bag and job.model.nll is F.gaussian_nll_loss
+
+
 def test_the_shipped_data_is_what_its_origin_says() -> None:
     expected = {
         "python_library.txt": "1653952940ac3505021a457c1e5b87169deee13af60c3867ace58a86f894fae4",
@@ -87,18 +120,6 @@ def test_the_shipped_data_is_what_its_origin_says() -> None:
     for name, digest in expected.items():
         assert hashlib.sha256((EXAMPLES / "data" / name).read_bytes()).hexdigest() == digest
         assert name in (EXAMPLES / "data" / "ORIGIN.md").read_text()
-
-
-class Net(nn.Module):
-    """A line of a network, wrapped by what a test does to it."""
-
-    def __init__(self, forward: Any = None) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.line, self.wrapped = nn.Linear(6, 1), forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wrapped(self.line, x) if self.wrapped else self.line(x)
 
 
 # Random numbers
@@ -205,238 +226,6 @@ def test_a_node_that_can_fault_is_kept() -> None:
     used = {operand for node in program.nodes for operand in node.operands} | {o.value for o in program.outputs}
     dead = [node.op for number, node in program.numbered_nodes() if number not in used]
     assert dead and all(spec.OPERATORS[op].can_fault for op in dead)
-
-
-# Widths
-
-
-def classify(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    return F.cross_entropy(model(batch["x"]), batch["y"])
-
-
-def products(width: str, model: nn.Module) -> list[tuple[tuple[int, ...], str]]:
-    program = trace(job_of(model, classify, {"x": X, "y": LABELS}, width=width)).program
-    types = program.types
-    return [(types[n].shape, node.attributes["width"]) for n, node in program.numbered_nodes() if node.op == "matmul"]
-
-
-def test_the_head_and_its_gradients_are_wide_and_the_rest_narrow() -> None:
-    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
-    found = products("default", model)
-    assert sorted(shape for shape, width in found if width == "wide") == [(3, 5), (4, 3), (4, 5)]
-    assert sorted(shape for shape, width in found if width == "narrow") == [(4, 5), (5, 6)]
-
-
-def test_strict_makes_every_product_wide() -> None:
-    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
-    assert {width for _, width in products("strict", model)} == {"wide"}
-
-
-class Autocast(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.head = nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            x = torch.tanh(self.first(x))
-        return self.head(torch.tanh(self.second(x.float())))
-
-
-def test_autocast_makes_its_products_narrow_and_drops_its_casts() -> None:
-    found = products("strict", Autocast())
-    assert [shape for shape, width in found if width == "narrow"] == [(4, 5), (5, 6)]
-    program = trace(job_of(Autocast(), classify, {"x": X, "y": LABELS})).program
-    assert {program.types[n].dtype for n, _ in program.numbered_nodes()} <= {"float32", "int64", "bool"}
-
-
-# Refusals
-
-
-class Branches(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) if x.sum() > 0 else -self.line(x)
-
-
-class TakesItem(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) * x.mean().item()
-
-
-class Unknown(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(torch.special.i0(x))
-
-
-class ConcatenatedTargets(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.ctc_loss(self.line(x)[:, None].log_softmax(2), torch.ones(1).long(), (4,), (1,))
-
-
-class Transformed(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) * torch.fft.rfft(x, n=257).abs().sum()
-
-
-class WritesParts(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        turned = torch.view_as_complex(x.view(4, 3, 2).clone())
-        torch.view_as_real(turned)[:, 0].mul_(2)
-        return self.line(torch.view_as_real(turned).flatten(1))
-
-
-class Strided(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x[1:].as_strided((4, 6), (6, 1), 0))
-
-
-class Renormed(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) + F.embedding(torch.zeros(4).long(), x.clone(), max_norm=1.0).sum()
-
-
-class SingularValues(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) * torch.linalg.svdvals(x).sum()
-
-
-class Large(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) + torch.linalg.cholesky(torch.eye(65) * x.square().sum()).sum()
-
-
-class Volumes(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) + F.grid_sample(x.view(1, 2, 3, 2, 2), x[:3].view(1, 1, 1, 6, 3), align_corners=True).sum()
-
-
-class BooleanIndex(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) + self.line(x)[x[:, 0] > 0].sum()
-
-
-class WrongShape(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x[:, :5])
-
-
-class Doubles(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x.double().float())
-
-
-class OwnGenerator(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x + torch.rand(x.shape, generator=torch.Generator()))
-
-
-class GammaSample(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x) * torch.distributions.Gamma(1.0, 1.0).sample()
-
-
-REFUSALS = [
-    (Branches, "torch.where"),
-    (TakesItem, "_local_scalar_dense.*item"),
-    (Unknown, "aten.i0.default has no rule.*docs/operators-of-torch.md"),
-    (ConcatenatedTargets, "ctc_loss"),
-    (Transformed, "fft: got a length with a factor of 257, want factors of at most 256; pad"),
-    (WritesParts, "aten.mul_.Tensor writes to the parts of a complex tensor; write complex numbers"),
-    (Strided, "as_strided: got places outside the tensor itself, want strides within it"),
-    (Renormed, "aten.embedding_renorm.default has no rule; .*scale the rows"),
-    (SingularValues, "aten._linalg_svd.default has no rule; .*before the run"),
-    (Large, "cholesky: got matrices of 65 rows, want at most 64"),
-    (Volumes, "aten.grid_sampler_3d.default has no rule; .*two axes"),
-    (BooleanIndex, "torch.where.*boolean indexing"),
-    (WrongShape, "shapes of the batch"),
-    (Doubles, "torch.float64, want float32.*cast first"),
-    (OwnGenerator, "generator of its own.*seed"),
-    (GammaSample, "aten._standard_gamma.default.*draw with"),
-]
-
-
-@pytest.mark.parametrize(("net", "message"), REFUSALS)
-def test_what_cannot_be_traced_is_refused_with_its_line_and_a_suggestion(net: type[Net], message: str) -> None:
-    line = net.forward.__code__.co_firstlineno + (2 if net is WritesParts else 1)
-    with pytest.raises(TraceError, match=message) as caught:
-        trace(job_of(net(), squares, {"x": X}))
-    assert f"{Path(__file__).name}:{line}" in str(caught.value)
-
-
-class HalfWeights(Net):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.line(x.to(self.line.weight.dtype)).float()
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_weights_in_half_precision_load_exactly(dtype: torch.dtype, tmp_path: Path) -> None:
-    whole = Net().to(dtype).state_dict()
-    job = trace(job_of(HalfWeights().to(dtype), squares, {"x": X}))
-    save_file(whole, tmp_path / "weights.safetensors")
-    model = Net()
-    model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    plain = trace(job_of(model, squares, {"x": X}))
-    for name, tensor in whole.items():
-        for start in (job.start_state, plain.start_state):
-            assert start[f"parameter.{name}"].tobytes() == tensor.float().numpy().tobytes()
-    half, full = (float(run_program(traced)[0][0]["loss"]) for traced in (job, plain))
-    assert abs(half / full - 1) < 1e-3  # the casts are dropped, the products are narrow
-
-
-def test_other_half_precision_state_is_refused() -> None:
-    model = Net()
-    model.register_buffer("scale", torch.ones(1, dtype=torch.float16))
-    with pytest.raises(TraceError, match=r"buffer\.scale is torch\.float16.*model\.float\(\)"):
-        trace(job_of(model, squares, {"x": X}))
-
-
-def test_checkpointing_without_the_random_state_is_refused_over_dropout() -> None:
-    def forgets(line: nn.Module, x: Tensor) -> Tensor:
-        return checkpoint(lambda x: line(F.dropout(x, 0.5)), x, use_reentrant=False, preserve_rng_state=False)
-
-    with pytest.raises(TraceError, match="preserve_rng_state=True"):
-        trace(job_of(Net(forgets), squares, {"x": X}))
-
-
-def test_checkpointing_without_the_random_state_is_right_where_nothing_is_random() -> None:
-    def forgets(line: nn.Module, x: Tensor) -> Tensor:
-        return checkpoint(lambda x: line(torch.sin(x)), x, use_reentrant=False, preserve_rng_state=False)
-
-    require_equal(job_of(Net(forgets), squares, {"x": X}))
-
-
-BAD_NAMES: list[tuple[dict[str, Any], str]] = [
-    ({"batch_size": 5, "micro_batches": 2}, "2 micro_batches of a batch_size of 5"),
-    ({"batch_size": 0}, "batch_size is 0, want a positive int"),
-    ({"width": "huge"}, "width 'huge', want one of default, strict"),
-    ({"seed": -1}, "seed is -1"),
-    ({"clip_norm": 0}, "clip_norm is 0"),
-    ({"learning_rate": lambda step: float("nan")}, r"learning_rate\(0\) gave nan"),
-    ({"window": 3}, r"shape \(20, 6\), want a stream"),
-    ({"data": {"x": X.astype(np.float64)}}, "is float64, want uint8"),
-    ({"data": {"x": X, "y": X[:3]}}, "same number in each field"),
-    ({"data": {"step": X}}, "field 'step'"),
-    ({"data": {}}, "want a dict"),
-    ({"loss": lambda model, batch: model(batch["x"])}, r"a tensor of shape \(4, 1\) as 'loss'"),
-    ({"loss": lambda model, batch: {"error": model(batch["x"]).sum()}}, "want an entry 'loss'"),
-    ({"loss": lambda model, batch: batch["x"].sum()}, "does not depend on any parameter"),
-]
-
-
-@pytest.mark.parametrize(("names", "message"), BAD_NAMES)
-def test_a_wrong_name_in_a_job_file_is_refused(names: dict[str, Any], message: str) -> None:
-    values = {"model": Net(), "loss": squares, "data": {"x": X}, **names}
-    with pytest.raises(TraceError, match=message):
-        trace(job_of(**values))
-
-
-def test_a_job_file_without_its_names_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "job.py"
-    path.write_text("model = None\n")
-    with pytest.raises(TraceError, match="got no loss, optimizer, data, batch_size, steps"):
-        trace_job(path)
-    with pytest.raises(TraceError, match="want a Python file"):
-        trace_job(tmp_path / "absent.py")
 
 
 def test_records_come_in_the_order_of_the_law() -> None:

@@ -207,7 +207,14 @@ def test_the_numbers_of_a_step_are_rounded_once_from_double() -> None:
 
 
 REFUSED = [
-    (lambda p: torch.optim.LBFGS(p), "LBFGS has no formula here, want one of SGD, Adam"),
+    (
+        lambda p: torch.optim.LBFGS(p),
+        "LBFGS has no formula here: it computes the loss several times a step, .*; want one of SGD",
+    ),
+    (
+        lambda p: torch.optim.SparseAdam(list(p)),
+        "SparseAdam has no formula here: it changes the rows alone .*take Adam",
+    ),
     (lambda p: [torch.optim.SGD(list(p)[:2]), None], "optimizer is None, want a torch.optim.Optimizer .* or a list"),
     (lambda p: torch.optim.SGD(network().parameters()), "group 0 holds a tensor that is no parameter of the model"),
 ]
