@@ -43,11 +43,12 @@ void op_conv(const isobit_call &call) {
     Room &scratch = room();
     const FloatImage x = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
-    const GroupScales scales(run_maxima(x.x, z.N * z.groups, z.D * z.H * z.W, call.threads), range);
     if (has_small_groups(z, z.D * z.R * z.S, range)) {
-        const GroupScales w_scales(run_maxima(w.x, z.O, z.D * z.R * z.S, 1), range);
-        return conv_small_groups(z, x, w, scales, w_scales, call.threads, data_of<float>(*call.output));
+        (range.wide ? conv_small_groups<DoubleSums> : conv_small_groups<PairSums>)(z, x.x, w.x, range, call.threads,
+                                                                                   data_of<float>(*call.output));
+        return scratch.release();
     }
+    const GroupScales scales(run_maxima(x.x, z.N * z.groups, z.D * z.H * z.W, call.threads), range);
     // Lanes of k: element of the filter, then bundle of channels.
     const int64_t taps = z.R * z.S, K = LANE * image.bundles * taps;
     const Filters filters{w.x, z.groups, z.E, z.D, taps, first_integers(taps)};
@@ -106,14 +107,15 @@ void op_conv_grad_input(const isobit_call &call) {
     Room &scratch = room();
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
+    if (has_small_groups(z, z.E * z.R * z.S, range)) {
+        const PixelImage pixels{{1, 1}, {image.low[0], image.low[1]}, image.rows, image.columns};
+        (range.wide ? conv_grad_input_small_groups<DoubleSums> : conv_grad_input_small_groups<PairSums>)(
+            z, pixels, g.x, w.x, range, call.threads, data_of<float>(*call.output));
+        return scratch.release();
+    }
     const GroupScales scales(run_maxima(g.x, z.N * z.groups, z.E * z.P * z.Q, call.threads), range);
     Filters filters{w.x, z.groups, z.E, z.D, z.R * z.S, {}};
     const std::vector<int32_t> filter_maxima = middle_maxima(w.x, z.groups, z.E, z.D, z.R * z.S, call.threads);
-    if (has_small_groups(z, z.E * z.R * z.S, range)) {
-        const PixelImage pixels{{1, 1}, {image.low[0], image.low[1]}, image.rows, image.columns};
-        return conv_grad_input_small_groups(z, pixels, g, w, scales, GroupScales(filter_maxima, range), call.threads,
-                                            data_of<float>(*call.output));
-    }
 #if defined(__AMX_INT8__)
     if (is_pointwise(z) && !is_strided(z)) {
         const int64_t K = LANE * image.bundles;

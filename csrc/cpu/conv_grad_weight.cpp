@@ -1,7 +1,7 @@
 // conv_grad_weight, exact in integers and rounded once: docs/numerics.md, Products.
 #include "conv_direct.h"
 #include "conv_operands.h"
-#include "conv_small_groups.h"
+#include "conv_small_weight.h"
 #if defined(__AMX_INT8__)
 #include "amx_grad_weight.h"
 #else

@@ -1,18 +1,12 @@
-// Convolutions of small groups, depthwise among them: a vector holds neighbouring pixels, and nothing is packed.
-//
-// The integers lie in float64, which is exact: every product and every partial sum is an integer below 2^53, so neither
-// a multiplication nor an addition rounds, fused or not.
+// Planes of quantised pixels for convolutions of small groups: a vector holds neighbouring pixels, nothing is packed.
 #pragma once
 
 #include "conv_image.h"
 
 namespace isobit::ISOBIT_ISA {
 
-constexpr int DOUBLES = LANES / 2, PIXEL_VECTORS = 4, PIXELS = DOUBLES * PIXEL_VECTORS;
+constexpr int DOUBLES = LANES / 2;
 typedef double Doubles __attribute__((vector_size(LANES * 4)));
-
-// The most terms of a sum that stays below 2^53: 16383^2 < 2^28, 8355711^2 < 2^46.
-static inline int64_t most_terms(const Range &range) { return range.wide ? 128 : int64_t{1} << 25; }
 
 ISOBIT_INLINE Doubles load_doubles(const double *p) {
     Doubles v;
@@ -20,7 +14,7 @@ ISOBIT_INLINE Doubles load_doubles(const double *p) {
     return v;
 }
 
-// sum + a * b, exact by its bound.
+// sum + a * b, exact where the caller's bound keeps every product and sum below 2^53.
 ISOBIT_INLINE Doubles multiply_add(Doubles sum, Doubles a, Doubles b) {
 #if defined(__AVX512VNNI__)
     return _mm512_fmadd_pd(a, b, sum);
@@ -31,128 +25,94 @@ ISOBIT_INLINE Doubles multiply_add(Doubles sum, Doubles a, Doubles b) {
 #endif
 }
 
-// Padded planes of quantised pixels, each [phase][rows][columns] as in PairedImage: a stride becomes steps of 1.
+// A padded plane of elements, [phase][rows][columns] as in BundledImage: a stride becomes steps of 1.
 struct PixelImage {
     int64_t step[2], low[2], rows, columns;
 
-    int64_t plane() const { return step[0] * step[1] * rows * columns; }
-    int64_t size(int64_t planes) const { return planes * plane() + 2 * PIXELS; }
+    int64_t phase_size() const { return rows * columns; }
+    int64_t plane() const { return step[0] * step[1] * phase_size(); }
     int64_t offset(int64_t row, int64_t column) const {
-        return ((row % step[0] * step[1] + column % step[1]) * rows + row / step[0]) * columns + column / step[1];
+        return (row % step[0] * step[1] + column % step[1]) * phase_size() + row / step[0] * columns + column / step[1];
     }
 };
 
-// to[i] = q[i * step] for i below count.
-template <int STEP>
-static inline void widen(const int32_t *q, int64_t step, int64_t count, double *to) {
-    for (int64_t i = 0; i < count; ++i) to[i] = q[i * (STEP ? STEP : step)];
-}
+// How far from its first integer the second one of a pair lies, in planes, padded rows and padded columns.
+struct Neighbour {
+    int64_t planes, rows, columns;
+};
 
-// Writes the plane x[H, W] into its padding, which is left as it is.
-static inline void fill_pixels(const float *x, int64_t H, int64_t W, const Scale &scale, const PixelImage &image,
-                               double *out) {
-    static thread_local Scratch scratch;
+// The integers of planes before they are laid out as an image: rows with their padding, which is 0 from the start.
+struct PaddedIntegers {
+    int64_t low[2], rows, pitch;
+
+    PaddedIntegers(const PixelImage &image, const Neighbour &neighbour)
+        : low{image.low[0], image.low[1]},
+          rows(image.rows * image.step[0] + neighbour.rows),
+          pitch(image.columns * image.step[1] + neighbour.columns) {}
+    int64_t plane() const { return rows * pitch; }
+    int64_t size(int64_t planes) const { return planes * plane() + 4 * LANES; }
+};
+
+// Writes the plane x[H, W] between its padding. Stores whole vectors: past the last column of a row they hold zeros.
+static inline void quantise_plane(const float *x, int64_t H, int64_t W, const Scale &scale,
+                                  const PaddedIntegers &integers, int32_t *out) {
     const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
-    int32_t *const q = scratch.get<int32_t>(H * W + LANES);
-    for (int64_t i = 0; i < H * W; i += LANES)
-        store(q + i, quantised(load_some(x + i, static_cast<int>(std::min<int64_t>(LANES, H * W - i))), up0, up1));
-    const int64_t step = image.step[1];
-    for (int64_t w = 0; w < std::min(W, step); ++w) {  // a phase
-        const int64_t count = (W - w + step - 1) / step;
-        double *to = out + image.offset(image.low[0], w + image.low[1]);
-        for (int64_t h = 0; h < H; ++h) {
-            const int32_t *const from = q + h * W + w;
-            if (image.step[0] > 1) to = out + image.offset(h + image.low[0], w + image.low[1]);
-            if (step == 1)
-                widen<1>(from, 1, count, to);
-            else if (step == 2)
-                widen<2>(from, 2, count, to);
-            else
-                widen<0>(from, step, count, to);
-            to += image.columns;
-        }
+    out += integers.low[0] * integers.pitch + integers.low[1];
+    for (int64_t h = 0; h < H; ++h, x += W, out += integers.pitch) {
+        int64_t w = 0;
+        for (; w + LANES <= W; w += LANES) store(out + w, quantised(load(x + w), up0, up1));
+        if (w < W) store(out + w, quantised(load_some(x + w, static_cast<int>(W - w)), up0, up1));
     }
-    scratch.release();
 }
 
-// Rows of `count` floats, `pitch` from each other, one after another.
-static inline void copy_rows(const float *from, int64_t pitch, int64_t rows, int64_t count, float *to) {
-    for (int64_t row = 0; row < rows; ++row, from += pitch, to += count)
-        for (int64_t i = 0; i < count; i += LANES) {
-            const int some = static_cast<int>(std::min<int64_t>(LANES, count - i));
-            store_some(reinterpret_cast<int32_t *>(to + i), (Ints)load_some(from + i, some), some);
-        }
+// q[i * step] for i below `some`; STEP: the step where it is known. Reads up to 2 * LANES integers where it is.
+template <int STEP>
+ISOBIT_INLINE Ints take_spaced(const int32_t *q, [[maybe_unused]] int64_t step, [[maybe_unused]] int some) {
+    if (STEP == 1) return load(q);
+#if defined(__AVX512VNNI__)
+    if (STEP == 2) {
+        const Ints even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        return _mm512_permutex2var_epi32(load(q), even, load(q + LANES));
+    }
+#endif
+    int32_t lanes[LANES] = {};
+    for (int lane = 0; lane < (STEP ? LANES : some); ++lane) lanes[lane] = q[lane * (STEP ? STEP : step)];
+    return load(lanes);
 }
 
-// One element of a filter; 0 where the scale is no number, so that the sum is one.
-static inline double filter_integer(float w, const Scale &scale) {
-    return std::isnan(scale.down) ? 0 : std::nearbyint(w * scale.up[0] * scale.up[1]);
+ISOBIT_INLINE void store_elements(Ints first, Ints second, int32_t *to) { store(to, pair(first, second)); }
+ISOBIT_INLINE void store_elements(Ints first, Ints, double *to) {
+    int32_t lanes[LANES];
+    store(lanes, first);
+    for (int lane = 0; lane < LANES; ++lane) to[lane] = lanes[lane];
 }
 
-// Elements of filters that share an image: where each meets the image of pixel 0, and its integer in every filter,
-// [filter][element].
-struct Taps {
-    std::vector<int64_t> offsets;
-    std::vector<double> weights;
-
-    int64_t count() const { return static_cast<int64_t>(offsets.size()); }
-};
-
-constexpr int MOST_OUTPUTS = LANES == 16 ? 4 : 2;  // whose sums stay in registers
-
-// out[o * pitch + i] = rounded sum over the taps of weights[o][tap] * image[offset + i], for i below count and to the
-// end of a block.
-template <int OUTPUTS>
-static inline void correlate(const double *image, const Taps &taps, int64_t first, int64_t count, const double *down,
-                             float *out, int64_t pitch) {
-    const double *const weights = taps.weights.data() + first * taps.count();
-    for (int64_t begin = 0; begin < count; begin += PIXELS) {
-        Doubles sums[OUTPUTS][PIXEL_VECTORS] = {};
-        for (int64_t tap = 0; tap < taps.count(); ++tap) {
-            Doubles pixels[PIXEL_VECTORS];
-            for (int v = 0; v < PIXEL_VECTORS; ++v)
-                pixels[v] = load_doubles(image + begin + taps.offsets[tap] + v * DOUBLES);
-            for (int o = 0; o < OUTPUTS; ++o) {
-                const Doubles weight = weights[o * taps.count() + tap] - Doubles{};
-                for (int v = 0; v < PIXEL_VECTORS; ++v) sums[o][v] = multiply_add(sums[o][v], pixels[v], weight);
+// Lays planes of integers out as elements of an image: pairs of int16 with the integers `second` further on, or doubles
+// of the first ones alone. Only the phases that a filter meets. Ascending, as whole vectors are stored.
+template <int STEP, class Element>
+static void lay_out(const int32_t *first, int64_t second, int64_t pitch, const PixelImage &image,
+                    const std::vector<bool> &is_met, Element *out) {
+    for (int64_t phase = 0; phase < image.step[0] * image.step[1]; ++phase) {
+        if (!is_met[phase]) continue;
+        const int32_t *from = first + phase / image.step[1] * pitch + phase % image.step[1];
+        Element *to = out + phase * image.phase_size();
+        for (int64_t row = 0; row < image.rows; ++row, from += image.step[0] * pitch, to += image.columns)
+            for (int64_t i = 0; i < image.columns; i += LANES) {
+                const int some = static_cast<int>(std::min<int64_t>(LANES, image.columns - i));
+                const int32_t *const at = from + i * image.step[1];
+                const Ints other = std::is_same_v<Element, double> ? zero()
+                                                                   : take_spaced<STEP>(at + second, image.step[1], some);
+                store_elements(take_spaced<STEP>(at, image.step[1], some), other, to + i);
             }
-        }
-        for (int o = 0; o < OUTPUTS; ++o) {
-            double whole[PIXELS];
-            std::memcpy(whole, sums[o], sizeof whole);
-            for (int i = 0; i < PIXELS; ++i)
-                out[o * pitch + begin + i] =
-                    static_cast<float>(static_cast<double>(static_cast<float>(whole[i])) * down[o]);
-        }
     }
 }
 
-// Filters [first, first + outputs), for outputs up to MOST_OUTPUTS.
-static inline void correlate(const double *image, const Taps &taps, int64_t first, int outputs, int64_t count,
-                             const double *down, float *out, int64_t pitch) {
-    if (outputs == 4) return correlate<4>(image, taps, first, count, down, out, pitch);
-    for (int o = 0; o < outputs; o += 2)
-        (outputs - o > 1 ? correlate<2> : correlate<1>)(image, taps, first + o, count, down + o, out + o * pitch,
-                                                        pitch);
-}
-
-constexpr int TAPS_AT_ONCE = 9;
-
-// totals[tap] += sum over i below count of g[i] * image[offset + i], for up to TAPS_AT_ONCE taps; g is 0 past count.
-// Exact: a lane adds at most `longest` terms in float64 before it moves to int64, where all terms fit.
-static inline void multiply_planes(const double *g, const double *image, const int64_t *offsets, int taps,
-                                   int64_t count, int64_t longest, int64_t *totals) {
-    for (int64_t begin = 0; begin < count; begin += longest * DOUBLES) {
-        const int64_t end = std::min(begin + longest * DOUBLES, count);
-        Doubles sums[TAPS_AT_ONCE] = {};
-        for (int64_t i = begin; i < end; i += DOUBLES) {
-            const Doubles gradient = load_doubles(g + i);
-            for (int tap = 0; tap < TAPS_AT_ONCE; ++tap)
-                sums[tap] = multiply_add(sums[tap], gradient, load_doubles(image + i + offsets[tap]));
-        }
-        for (int tap = 0; tap < taps; ++tap)
-            for (int lane = 0; lane < DOUBLES; ++lane) totals[tap] += static_cast<int64_t>(sums[tap][lane]);
-    }
+template <class Element>
+static void lay_out(const int32_t *first, int64_t second, int64_t pitch, const PixelImage &image,
+                    const std::vector<bool> &is_met, Element *out) {
+    const int64_t step = image.step[1];
+    const auto lay = step == 1 ? lay_out<1, Element> : step == 2 ? lay_out<2, Element> : lay_out<0, Element>;
+    lay(first, second, pitch, image, is_met, out);
 }
 
 }  // namespace isobit::ISOBIT_ISA

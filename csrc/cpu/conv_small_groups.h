@@ -1,15 +1,119 @@
-// The three operators for groups of few channels: docs/numerics.md, Products.
+// conv and conv_grad_input for groups of few channels: docs/numerics.md, Products.
 #pragma once
 
-#include "conv_pixels.h"
+#include "conv_correlate.h"
 
 namespace isobit::ISOBIT_ISA {
 
 constexpr int64_t MOST_SMALL = 8;  // channels of a group; above, tiles of packed panels are faster
 
-// Whether the kernels below are exact, and worth it: `terms` per output in float64.
+// Whether the kernels below are exact, and worth it: `terms` per output.
 static inline bool has_small_groups(const Geometry &z, int64_t terms, const Range &range) {
-    return z.groups > 1 && z.D <= MOST_SMALL && z.E <= MOST_SMALL && terms <= most_terms(range);
+    return z.groups > 1 && z.D <= MOST_SMALL && z.E <= MOST_SMALL && (range.wide || terms <= LONGEST_PAIRED);
+}
+
+// A filter of `runs` runs of `size` floats, `stride` apart: its integers one run after another, and its scale.
+static inline Scale quantise_runs(const float *w, int64_t runs, int64_t size, int64_t stride, const Range &range,
+                                  int32_t *out) {
+    int32_t maximum = 0;
+    for (int64_t run = 0; run < runs; ++run) maximum = std::max(maximum, largest_along(w + run * stride, size));
+    const Scale scale = scale_of(static_cast<uint32_t>(maximum), range);
+    const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
+    for (int64_t run = 0; run < runs; ++run, w += stride, out += size)
+        for (int64_t i = 0; i < size; i += LANES) {
+            const int some = static_cast<int>(std::min<int64_t>(LANES, size - i));
+            store(out + i, quantised(load_some(w + i, some), up0, up1));
+        }
+    return scale;
+}
+
+// body(first, outputs) for the outputs of one group in blocks of 4, 2 or 1.
+template <class Body>
+static void for_each_block(int64_t outputs, const Body &body) {
+    for (int64_t first = 0; first < outputs;) {
+        const int64_t left = outputs - first;
+        const int taken = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        body(first, taken);
+        first += taken;
+    }
+}
+
+// 2^-s of every filter, and their weights in all correlations. quantise(filter, out): its scale and K integers.
+template <class Sums, class Quantise>
+static std::vector<double> set_filters(std::vector<Correlation<Sums>> &correlations, int64_t groups, int64_t outputs,
+                                       int64_t K, const Range &range, int threads, const Quantise &quantise) {
+    std::vector<double> downs(groups * outputs);
+    for_each_unit(threads, groups, [&](int64_t group) {
+        std::vector<int32_t> integers(MOST_OUTPUTS * K + LANES);
+        for_each_block(outputs, [&](int64_t e, int count) {
+            const int64_t first = group * outputs + e;
+            for (int o = 0; o < count; ++o) downs[first + o] = quantise(first + o, integers.data() + o * K).down;
+            for (Correlation<Sums> &correlation : correlations)
+                correlation.set(first, count, integers.data(), K, range.qmax);
+        });
+    });
+    return downs;
+}
+
+// The image of one (sample, group) at a time, in memory of a thread.
+template <class Sums>
+struct GroupImage {
+    using Element = typename Sums::Element;
+    PixelImage image;
+    Neighbour neighbour;
+    std::vector<bool> is_met;  // phases
+    int64_t channels, H, W;
+    PaddedIntegers integers;
+
+    GroupImage(const PixelImage &image_, Pairing pairing, const TapAxis &rows, const TapAxis &columns,
+               int64_t channels_, int64_t H_, int64_t W_)
+        : image(image_),
+          neighbour(neighbour_of(pairing, rows, columns, image_.step)),
+          is_met(image_.step[0] * image_.step[1], false),
+          channels(channels_),
+          H(H_),
+          W(W_),
+          integers(image_, neighbour) {}
+
+    int64_t planes() const { return neighbour.planes ? (channels + 1) / 2 : channels; }
+    int64_t size() const { return planes() * image.plane(); }
+    int64_t integers_size() const { return integers.size(1 + neighbour.planes); }
+
+    // x: [channels, H, W]; the image to `out`, by way of integers whose padding is 0 and stays so.
+    void fill(const float *x, const Scale &scale, int32_t *q, Element *out) const {
+        for (int64_t channel = 0; channel < channels; channel += 1 + neighbour.planes, out += image.plane()) {
+            quantise_plane(x + channel * H * W, H, W, scale, integers, q);
+            if (neighbour.planes && channel + 1 < channels)  // after the first, which ends with zeros
+                quantise_plane(x + (channel + 1) * H * W, H, W, scale, integers, q + integers.plane());
+            else if (neighbour.planes)
+                std::fill_n(q + integers.plane(), integers.plane(), 0);
+            const int64_t second = neighbour.planes * integers.plane() + neighbour.rows * integers.pitch;
+            lay_out(q, second + neighbour.columns, integers.pitch, image, is_met, out);
+        }
+    }
+};
+
+// body(unit, scale, image) for the image of every (sample, group) of x, unit = sample * groups + group.
+template <class Sums, class Body>
+static void for_each_image(const GroupImage<Sums> &image, const float *x, int64_t count, int64_t slack,
+                           const Range &range, int threads, const Body &body) {
+    using Element = typename Sums::Element;
+    std::atomic<int64_t> next{0};
+    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+        static thread_local Scratch elements, integers;
+        Element *const pixels = elements.get<Element>(image.size() + slack);
+        int32_t *const q = integers.get<int32_t>(image.integers_size());
+        std::fill_n(pixels, image.size() + slack, Element{0});
+        std::fill_n(q, image.integers_size(), 0);
+        const int64_t floats = image.channels * image.H * image.W;
+        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+            const float *const from = x + unit * floats;
+            const Scale scale = scale_of(static_cast<uint32_t>(largest_along(from, floats)), range);
+            image.fill(from, scale, q, pixels);
+            body(unit, scale, pixels);
+        }
+        elements.release(), integers.release();
+    });
 }
 
 static inline PixelImage padded_pixels(const Geometry &z) {
@@ -19,153 +123,94 @@ static inline PixelImage padded_pixels(const Geometry &z) {
             (z.W + 2 * z.padding[1] - 1) / z.stride[1] + 1};
 }
 
-// body(unit, pixels, rows) as for_each_unit: doubles that are zero when a thread begins and belong to it, and floats.
-template <class Body>
-static void for_each_image(int threads, int64_t count, int64_t doubles, int64_t floats, const Body &body) {
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
-        static thread_local Scratch pixels, rows;
-        double *image = pixels.get<double>(doubles);
-        float *row = rows.get<float>(floats);
-        std::fill_n(image, doubles, 0.0);
-        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(unit, image, row);
-        pixels.release(), rows.release();
-    });
-}
-
-// x_scales: one per (sample, group); w_scales: one per output channel.
-static inline void conv_small_groups(const Geometry &z, const FloatImage &x, const FloatImage &w,
-                                     const GroupScales &x_scales, const GroupScales &w_scales, int threads,
-                                     float *out) {
-    const PixelImage image = padded_pixels(z);
-    const int64_t count = (z.P - 1) * image.columns + z.Q, K = z.D * z.R * z.S, pitch = count + PIXELS;
-    Taps taps;
-    for (int64_t d = 0; d < z.D; ++d)
-        for (int64_t r = 0; r < z.R; ++r)
-            for (int64_t s = 0; s < z.S; ++s)
-                taps.offsets.push_back(d * image.plane() + image.offset(r * z.dilation[0], s * z.dilation[1]));
-    taps.weights.resize(z.O * K);
-    for (int64_t o = 0; o < z.O; ++o)
-        for (int64_t k = 0; k < K; ++k) taps.weights[o * K + k] = filter_integer(w.x[o * K + k], w_scales.scales[o]);
-    const int64_t doubles = image.size(z.D), floats = MOST_OUTPUTS * pitch;
-    for_each_image(threads, z.N * z.groups, doubles, floats, [&](int64_t unit, double *pixels, float *rows) {
-        const int64_t n = unit / z.groups, group = unit % z.groups;
-        const Scale &scale = x_scales.scales[unit];
-        for (int64_t d = 0; d < z.D; ++d)
-            fill_pixels(x.x + (unit * z.D + d) * z.H * z.W, z.H, z.W, scale, image, pixels + d * image.plane());
-        for (int64_t e = 0; e < z.E; e += MOST_OUTPUTS) {
-            const int outputs = static_cast<int>(std::min<int64_t>(MOST_OUTPUTS, z.E - e));
-            const int64_t first = group * z.E + e;
-            double down[MOST_OUTPUTS];
-            for (int o = 0; o < outputs; ++o) down[o] = scale.down * w_scales.scales[first + o].down;
-            correlate(pixels, taps, first, outputs, count, down, rows, pitch);
-            for (int o = 0; o < outputs; ++o)
-                copy_rows(rows + o * pitch, image.columns, z.P, z.Q, out + (n * z.O + first + o) * z.P * z.Q);
-        }
-    });
+template <class Sums>
+static void conv_small_groups(const Geometry &z, const float *x, const float *w, const Range &range, int threads,
+                              float *out) {
+    const PixelImage pixels = padded_pixels(z);
+    const TapAxis rows = tap_axis(z.R, z.stride[0], z.dilation[0]), columns = tap_axis(z.S, z.stride[1], z.dilation[1]);
+    const Pairing pairing = Sums::IS_PAIRED ? best_pairing(z.D, rows, columns) : Pairing::NONE;
+    GroupImage<Sums> image(pixels, pairing, rows, columns, z.D, z.H, z.W);
+    image.is_met = phases_met(rows, columns, pixels);
+    std::vector<Correlation<Sums>> correlations{
+        {tap_lines(rows, columns, z.D, z.R, z.S, pairing, pixels), z.O, z.E, z.P}};
+    const Correlation<Sums> &correlation = correlations[0];
+    const int64_t K = z.D * z.R * z.S, places = z.P * z.Q;
+    const std::vector<double> downs =
+        set_filters(correlations, z.groups, z.E, K, range, threads, [&](int64_t filter, int32_t *integers) {
+            return quantise_runs(w + filter * K, 1, K, 0, range, integers);
+        });
+    const auto convolve = [&](int64_t unit, const Scale &scale, const typename Sums::Element *from) {
+        for_each_block(z.E, [&](int64_t e, int outputs) {
+            const int64_t filter = unit % z.groups * z.E + e;
+            Down down[MOST_OUTPUTS];
+            for (int o = 0; o < outputs; ++o) down[o] = Down(scale.down * downs[filter + o]);
+            correlate(correlation, filter, outputs, from, down,
+                      {z.P, z.Q, pixels.columns, out + (unit * z.E + e) * places, z.Q, places});
+        });
+    };
+    for_each_image(image, x, z.N * z.groups, slack_of(correlation, pixels.columns), range, threads, convolve);
 }
 
 // Rows (or columns) of one phase of a gradient: u * stride + phase - padding is in [0, size) for u in [first, last).
 struct PhaseSpan {
-    int64_t first, last;
+    int64_t first, last, at;  // at: the place of u = first
 
     PhaseSpan(int64_t phase, int64_t stride, int64_t padding, int64_t size)
-        : first(least(padding - phase, stride)), last(least(size + padding - phase, stride)) {}
+        : first(least(padding - phase, stride)),
+          last(least(size + padding - phase, stride)),
+          at(first * stride + phase - padding) {}
     static int64_t least(int64_t low, int64_t stride) { return low > 0 ? (low + stride - 1) / stride : 0; }
+    int64_t count() const { return std::max<int64_t>(last - first, 0); }
 };
 
-// image: one plane per output channel of a group, as op_conv_grad_input lays it out.
-// g_scales: one per (sample, group); w_scales: one per (group, input channel of it).
-static inline void conv_grad_input_small_groups(const Geometry &z, const PixelImage &image, const FloatImage &g,
-                                                const FloatImage &w, const GroupScales &g_scales,
-                                                const GroupScales &w_scales, int threads, float *out) {
-    const int64_t phases = z.stride[0] * z.stride[1], pitch = image.plane() + PIXELS;
-    std::vector<Taps> taps(phases);
-    std::vector<std::vector<int64_t>> elements(phases);  // of w[group * E, channel], for each tap
-    for (int64_t e = 0; e < z.E; ++e)
-        for (int64_t r = 0; r < z.R; ++r)
-            for (int64_t s = 0; s < z.S; ++s) {
-                const int64_t row = r * z.dilation[0], column = s * z.dilation[1];
-                const int64_t phase = row % z.stride[0] * z.stride[1] + column % z.stride[1];
-                const int64_t u = image.low[0] - row / z.stride[0], v = image.low[1] - column / z.stride[1];
-                taps[phase].offsets.push_back(e * image.plane() + u * image.columns + v);
-                elements[phase].push_back((e * z.D * z.R + r) * z.S + s);
-            }
-    for (int64_t phase = 0; phase < phases; ++phase)
-        for (int64_t c = 0; c < z.C; ++c) {
-            const float *const from = w.x + (c / z.D * z.E * z.D + c % z.D) * z.R * z.S;
-            for (const int64_t element : elements[phase])
-                taps[phase].weights.push_back(filter_integer(from[element], w_scales.scales[c]));
+// pixels: the image of one plane of g, as op_conv_grad_input lays it out.
+template <class Sums>
+static void conv_grad_input_small_groups(const Geometry &z, const PixelImage &pixels, const float *g, const float *w,
+                                         const Range &range, int threads, float *out) {
+    const TapAxis rows = tap_axis(z.R, z.stride[0], z.dilation[0]), columns = tap_axis(z.S, z.stride[1], z.dilation[1]);
+    const Pairing pairing = Sums::IS_PAIRED ? best_pairing(z.E, rows, columns) : Pairing::NONE;
+    GroupImage<Sums> image(pixels, pairing, rows, columns, z.E, z.P, z.Q);
+    image.is_met[0] = true;
+    std::vector<PhaseSpan> down, across;  // of each phase
+    for (int64_t a = 0; a < z.stride[0]; ++a) down.emplace_back(a, z.stride[0], z.padding[0], z.H);
+    for (int64_t b = 0; b < z.stride[1]; ++b) across.emplace_back(b, z.stride[1], z.padding[1], z.W);
+    std::vector<Correlation<Sums>> correlations;
+    int64_t slack = 0;
+    for (int64_t a = 0; a < z.stride[0]; ++a)
+        for (int64_t b = 0; b < z.stride[1]; ++b) {
+            const TapLines lines = tap_lines(turned(rows, a, image.image.low[0]), turned(columns, b, pixels.low[1]), z.E,
+                                             z.R, z.S, pairing, pixels);
+            correlations.emplace_back(lines, z.C, z.D, down[a].count());
+            slack = std::max(slack, slack_of(correlations.back(), pixels.columns));
         }
-    const int64_t floats = MOST_OUTPUTS * pitch;
-    for_each_image(threads, z.N * z.groups, image.size(z.E), floats, [&](int64_t unit, double *pixels, float *rows) {
-        const Scale &scale = g_scales.scales[unit];
-        for (int64_t e = 0; e < z.E; ++e)
-            fill_pixels(g.x + (unit * z.E + e) * z.P * z.Q, z.P, z.Q, scale, image, pixels + e * image.plane());
-        for (int64_t phase = 0; phase < phases; ++phase) {
-            const int64_t a = phase / z.stride[1], b = phase % z.stride[1];
-            const PhaseSpan down(a, z.stride[0], z.padding[0], z.H), across(b, z.stride[1], z.padding[1], z.W);
-            const int64_t U = down.last - down.first, V = across.last - across.first;
-            if (U <= 0 || V <= 0) continue;
-            for (int64_t d = 0; d < z.D; d += MOST_OUTPUTS) {
-                const int outputs = static_cast<int>(std::min<int64_t>(MOST_OUTPUTS, z.D - d));
-                const int64_t c = unit % z.groups * z.D + d;
-                double scales[MOST_OUTPUTS];
-                for (int o = 0; o < outputs; ++o) scales[o] = scale.down * w_scales.scales[c + o].down;
-                correlate(pixels + down.first * image.columns + across.first, taps[phase], c, outputs,
-                          (U - 1) * image.columns + V, scales, rows, pitch);
-                for (int o = 0; o < outputs; ++o) {
-                    float *to = out + ((unit * z.D + d + o) * z.H + down.first * z.stride[0] + a - z.padding[0]) * z.W +
-                                across.first * z.stride[1] + b - z.padding[1];
-                    if (phases == 1) {
-                        copy_rows(rows + o * pitch, image.columns, U, V, to);
-                        continue;
-                    }
-                    for (int64_t u = 0; u < U; ++u, to += z.stride[0] * z.W)
-                        for (int64_t v = 0; v < V; ++v) to[v * z.stride[1]] = rows[o * pitch + u * image.columns + v];
-                }
+    const int64_t taps = z.R * z.S;
+    const std::vector<double> downs =
+        set_filters(correlations, z.groups, z.D, z.E * taps, range, threads, [&](int64_t c, int32_t *integers) {
+            return quantise_runs(w + (c / z.D * z.E * z.D + c % z.D) * taps, z.E, taps, z.D * taps, range, integers);
+        });
+    const bool is_strided = z.stride[0] * z.stride[1] > 1;
+    const auto convolve = [&](int64_t unit, const Scale &scale, const typename Sums::Element *from) {
+        static thread_local Scratch scratch;
+        for_each_block(z.D, [&](int64_t d, int outputs) {
+            const int64_t c = unit % z.groups * z.D + d;
+            Down factors[MOST_OUTPUTS];
+            for (int o = 0; o < outputs; ++o) factors[o] = Down(scale.down * downs[c + o]);
+            for (size_t phase = 0; phase < correlations.size(); ++phase) {
+                const PhaseSpan &u = down[phase / z.stride[1]], &v = across[phase % z.stride[1]];
+                const int64_t U = u.count(), V = v.count();
+                if (U * V == 0) continue;
+                float *const to = out + ((unit * z.D + d) * z.H + u.at) * z.W + v.at;
+                OutputPlane plane{U, V, pixels.columns, to, z.W, z.H * z.W};
+                if (is_strided) plane.out = scratch.get<float>(outputs * U * V), plane.row_stride = V, plane.output_stride = U * V;
+                correlate(correlations[phase], c, outputs, from + u.first * pixels.columns + v.first, factors, plane);
+                for (int64_t row = 0; is_strided && row < outputs * U; ++row)
+                    for (int64_t i = 0; i < V; ++i)
+                        to[row / U * z.H * z.W + row % U * z.stride[0] * z.W + i * z.stride[1]] = plane.out[row * V + i];
             }
-        }
-    });
-}
-
-// g_scales: one per output channel; x_scales: one per input channel.
-static inline void conv_grad_weight_small_groups(const Geometry &z, const FloatImage &g, const FloatImage &x,
-                                                 const GroupScales &g_scales, const GroupScales &x_scales,
-                                                 const Range &range, int threads, float *out) {
-    const PixelImage image = padded_pixels(z), gradient{{1, 1}, {0, 0}, z.P, image.columns};
-    const int64_t count = (z.P - 1) * image.columns + z.Q, taps = z.R * z.S;
-    std::vector<int64_t> offsets((z.R * z.S + TAPS_AT_ONCE - 1) / TAPS_AT_ONCE * TAPS_AT_ONCE, 0);
-    for (int64_t tap = 0; tap < taps; ++tap)
-        offsets[tap] = image.offset(tap / z.S * z.dilation[0], tap % z.S * z.dilation[1]);
-    const int64_t doubles = image.size(z.D) + gradient.size(1);
-    for_each_image(threads, z.groups, doubles, 0, [&](int64_t group, double *pixels, float *) {
-        std::vector<int64_t> totals(z.E * z.D * taps, 0);
-        double *grads = pixels + image.size(z.D);
-        for (int64_t n = 0; n < z.N; ++n) {
-            for (int64_t c = group * z.D, d = 0; d < z.D; ++d, ++c)
-                fill_pixels(x.x + (n * z.C + c) * z.H * z.W, z.H, z.W, x_scales.scales[c], image,
-                            pixels + d * image.plane());
-            for (int64_t e = 0; e < z.E; ++e) {
-                // One plane at a time: what lies past it must be 0.
-                const int64_t o = group * z.E + e;
-                fill_pixels(g.x + (n * z.O + o) * z.P * z.Q, z.P, z.Q, g_scales.scales[o], gradient, grads);
-                for (int64_t d = 0; d < z.D; ++d)
-                    for (int64_t tap = 0; tap < taps; tap += TAPS_AT_ONCE)
-                        multiply_planes(grads, pixels + d * image.plane(), offsets.data() + tap,
-                                        static_cast<int>(std::min<int64_t>(TAPS_AT_ONCE, taps - tap)), count,
-                                        most_terms(range), totals.data() + (e * z.D + d) * taps + tap);
-            }
-        }
-        for (int64_t e = 0; e < z.E; ++e)
-            for (int64_t d = 0; d < z.D; ++d)
-                for (int64_t tap = 0; tap < taps; ++tap) {
-                    const int64_t o = group * z.E + e;
-                    const double down = g_scales.scales[o].down * x_scales.scales[group * z.D + d].down;
-                    const float rounded = static_cast<float>(totals[(e * z.D + d) * taps + tap]);
-                    out[(o * z.D + d) * taps + tap] = static_cast<float>(static_cast<double>(rounded) * down);
-                }
-    });
+        });
+        scratch.release();
+    };
+    for_each_image(image, g, z.N * z.groups, slack, range, threads, convolve);
 }
 
 }  // namespace isobit::ISOBIT_ISA

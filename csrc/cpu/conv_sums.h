@@ -1,0 +1,110 @@
+// What the convolutions of small groups multiply and add, exactly: pairs of int16 in int32 (narrow), float64 (wide).
+//
+// A sum is spilled before the terms since its last spill could reach LIMIT: its upper part moves to `high`. A chunk of
+// MOST_TAPS taps always fits. Lanes past the end of a row may hold anything: they are not stored.
+#pragma once
+
+#include "conv_pixels.h"
+
+namespace isobit::ISOBIT_ISA {
+
+// 2^-s * 2^-t of one result.
+struct Down {
+    double factor = 0;
+    float short_factor = 0;
+    bool is_short = true;  // a normal float32 (or NaN): an integer of 24 bits times it is rounded once
+
+    Down() = default;
+    explicit Down(double value)
+        : factor(value), short_factor(static_cast<float>(value)), is_short(!(value < 0x1p-126 || value > 0x1p127)) {}
+    float scaled(float sum) const { return static_cast<float>(static_cast<double>(sum) * factor); }
+};
+
+// |q| <= 16383: 8 products stay below LIMIT, and a spill, to int32 again, leaves less than 2^16.
+struct PairSums {
+    using Element = int32_t;
+    using Vector = Ints;
+    static constexpr int WIDTH = LANES, MOST_TAPS = 4;
+    static constexpr bool IS_PAIRED = true;
+    static constexpr int64_t LIMIT = (int64_t{1} << 31) - (int64_t{1} << 16);
+
+    static Element weight(int32_t first, int32_t second) {
+        return static_cast<int32_t>(static_cast<uint32_t>(second) << 16 | (static_cast<uint32_t>(first) & 0xffff));
+    }
+    ISOBIT_INLINE Vector zeros() { return zero(); }
+    ISOBIT_INLINE Vector loaded(const Element *p) { return load(p); }
+    ISOBIT_INLINE Vector everywhere(Element weight) { return broadcast(weight); }
+    ISOBIT_INLINE void stored(Element *to, Vector v) { store(to, v); }
+    ISOBIT_INLINE Vector added(Vector sum, Vector a, Vector b) { return dot(sum, a, b); }
+    ISOBIT_INLINE Vector spilled(Vector sum, Element *high) {
+        store(high, dot(load(high), sum, broadcast(0x10000)));  // the pair (0, 1) adds the upper half
+        return bit_and(sum, broadcast(0xffff));
+    }
+    // The sum is high * 2^16 + low, both exact in float32: K is at most LONGEST_PAIRED, and low spilled.
+    ISOBIT_INLINE void finish(Vector low, const Element *high, bool has_spilled, const Down &down, float *to,
+                              int lanes) {
+        Floats sum = to_floats(low);
+        if (has_spilled) sum = add(multiply(to_floats(load(high)), broadcast(65536.0f)), sum);
+        if (down.is_short) {
+            sum = multiply(sum, broadcast(down.short_factor));
+        } else {
+            float values[LANES];
+            store(values, sum);
+            for (float &value : values) value = down.scaled(value);
+            sum = load(values);
+        }
+        lanes == LANES ? store(to, sum) : store_some(reinterpret_cast<int32_t *>(to), (Ints)sum, lanes);
+    }
+};
+
+// Terms of a sum whose upper half, spilled up to once every 8 terms, is a float32: K * 2^28 / 2^16 + K / 8 <= 2^24.
+constexpr int64_t LONGEST_PAIRED = 4032;
+static_assert(LONGEST_PAIRED * 4096 + LONGEST_PAIRED / 8 + 1 <= 1 << 24, "the upper half of a sum is a float32");
+
+// |q| <= 8355711 < 2^23: 128 products stay below LIMIT. A spill leaves at most 2^25, and moves a multiple of 2^26.
+struct DoubleSums {
+    using Element = double;
+    using Vector = Doubles;
+    static constexpr int WIDTH = DOUBLES, MOST_TAPS = 7;
+    static constexpr bool IS_PAIRED = false;
+    static constexpr int64_t LIMIT = (int64_t{1} << 53) - (int64_t{1} << 26);
+    static constexpr double PART = 0x1p26;
+
+    static Element weight(int32_t first, int32_t) { return first; }
+    ISOBIT_INLINE Vector zeros() { return Doubles{}; }
+    ISOBIT_INLINE Vector loaded(const Element *p) { return load_doubles(p); }
+    ISOBIT_INLINE Vector everywhere(Element weight) { return weight - Doubles{}; }
+    ISOBIT_INLINE void stored(Element *to, Vector v) { std::memcpy(to, &v, sizeof v); }
+    ISOBIT_INLINE Vector added(Vector sum, Vector a, Vector b) { return multiply_add(sum, a, b); }
+    ISOBIT_INLINE Vector spilled(Vector sum, Element *high) {
+        const Vector rounder = everywhere(0x1.8p52 * PART);  // a sum with it is a multiple of 2^26, the nearest
+        const Vector part = sum + rounder - rounder;
+        stored(high, loaded(high) + part);
+        return sum - part;
+    }
+    static int64_t whole(double high, double low) {  // both and their sum fit int64 (where no NaN takes its place)
+        return static_cast<int64_t>(static_cast<uint64_t>(static_cast<int64_t>(high)) +
+                                    static_cast<uint64_t>(static_cast<int64_t>(low)));
+    }
+    ISOBIT_INLINE void finish(Vector low, const Element *high, bool has_spilled, const Down &down, float *to,
+                              int lanes) {
+        double sums[DOUBLES];
+        float values[DOUBLES];
+        stored(sums, low);
+        for (int i = 0; i < DOUBLES; ++i) values[i] = static_cast<float>(sums[i]);
+        if (has_spilled)
+            for (int i = 0; i < DOUBLES; ++i)
+                values[i] = static_cast<float>(whole(high[i], sums[i]));
+        for (float &value : values) value = down.scaled(value);
+#if defined(__AVX512VNNI__)
+        _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << lanes) - 1), _mm256_loadu_ps(values));
+#else
+        if (lanes == DOUBLES)
+            std::memcpy(to, values, sizeof values);
+        else
+            for (int i = 0; i < lanes; ++i) to[i] = values[i];
+#endif
+    }
+};
+
+}  // namespace isobit::ISOBIT_ISA
