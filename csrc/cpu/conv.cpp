@@ -109,8 +109,9 @@ void op_conv_grad_input(const isobit_call &call) {
     const FloatImage w = contiguous_image(call.inputs[1], scratch.second, call.threads);
     if (has_small_groups(z, z.E * z.R * z.S, range)) {
         const PixelImage pixels{{1, 1}, {image.low[0], image.low[1]}, image.rows, image.columns};
-        (range.wide ? conv_grad_input_small_groups<DoubleSums> : conv_grad_input_small_groups<PairSums>)(
-            z, pixels, g.x, w.x, range, call.threads, data_of<float>(*call.output));
+        (range.wide ? conv_grad_input_small_groups<DoubleSums>
+                    : conv_grad_input_small_groups<PairSums>)(z, pixels, g.x, w.x, range, call.threads,
+                                                              data_of<float>(*call.output));
         return scratch.release();
     }
     const GroupScales scales(run_maxima(g.x, z.N * z.groups, z.E * z.P * z.Q, call.threads), range);

@@ -1,6 +1,6 @@
 // The kernel of convolutions of small groups: rows of outputs, sixteen (wide: eight) of each, in registers.
 //
-// A block is up to 8 rows of one output, as far apart as the taps of a line, so that a row of the image is loaded once
+// A block is up to 12 rows of one output, as far apart as the taps of a line, so that a row of the image is loaded once
 // for all taps that meet it; or 2 to 4 outputs, which share what they load.
 #pragma once
 
@@ -11,9 +11,9 @@
 
 namespace isobit::ISOBIT_ISA {
 
-constexpr int MOST_OUTPUTS = 4, MOST_ROWS = 8;
+constexpr int MOST_OUTPUTS = 4, MOST_ROWS = LANES == 16 ? 12 : 8;  // 12 sums: a multiply-add takes 4 cycles on 2 ports
 // Of a block of several outputs: their sums, weights and a load fill the registers.
-constexpr int rows_of(int outputs) { return LANES == 16 ? 4 : MOST_ROWS / outputs; }
+constexpr int rows_of(int outputs) { return LANES == 16 ? 4 : 8 / outputs; }
 
 // One product of filters with an image: its lines in chunks of `taps` taps.
 template <class Sums>
@@ -114,7 +114,7 @@ static void correlate_block(const Block<Sums> &block) {
         for (int o = 0; o < OUTPUTS; ++o)
 #pragma GCC unroll 16
             for (int tap = 0; tap < TAPS; ++tap) weight[o][tap] = Sums::everywhere(weights[o * TAPS + tap]);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int row = 0; row < ROWS + TAPS - 1; ++row, from += block.image_pitch) {
             const Vector pixels = Sums::loaded(from);
 #pragma GCC unroll 16
@@ -126,15 +126,23 @@ static void correlate_block(const Block<Sums> &block) {
         }
     }
     if (has_spilled) spill();
-    alignas(64) Element low[OUTPUTS][ROWS][Sums::WIDTH];
+    float *to = block.out;
+    const int64_t row_stride = block.row_stride, output_stride = block.output_stride - ROWS * row_stride;
+    const int used = block.used, lanes = block.lanes;
 #pragma GCC unroll 16
-    for (int o = 0; o < OUTPUTS; ++o)
+    for (int o = 0; o < OUTPUTS; ++o, to += output_stride) {
+        const Down down = block.down[o];
 #pragma GCC unroll 16
-        for (int row = 0; row < ROWS; ++row) Sums::stored(low[o][row], sums[o][row]);
-    for (int o = 0; o < OUTPUTS; ++o)
-        for (int row = 0; row < block.used; ++row)
-            Sums::finish(Sums::loaded(low[o][row]), high[o][row], has_spilled, block.down[o],
-                         block.out + o * block.output_stride + row * block.row_stride, block.lanes);
+        for (int row = 0; row < ROWS; ++row, to += row_stride) {
+            if (row >= used) continue;
+            if (!down.is_short)
+                Sums::finish_long(sums[o][row], high[o][row], has_spilled, down, to, lanes);
+            else if (has_spilled)
+                Sums::store_scaled(Sums::joined(sums[o][row], high[o][row]), down.short_factor, to, lanes);
+            else
+                Sums::store_scaled(Sums::rounded(sums[o][row]), down.short_factor, to, lanes);
+        }
+    }
 }
 
 template <class Sums>
@@ -146,11 +154,13 @@ static BlockKernel<Sums> kernel_of(int taps, std::integer_sequence<int, TAPS...>
     return kernels[taps - 1];
 }
 
-// One output, MOST_ROWS or half as many rows.
+// One output, 4, 8 or MOST_ROWS rows.
 template <class Sums>
-static BlockKernel<Sums> kernel_of(int taps, bool is_tall) {
+static BlockKernel<Sums> kernel_of(int taps, int rows) {
     constexpr auto all = std::make_integer_sequence<int, Sums::MOST_TAPS>();
-    return is_tall ? kernel_of<Sums, MOST_ROWS>(taps, all) : kernel_of<Sums, MOST_ROWS / 2>(taps, all);
+    return rows == 4   ? kernel_of<Sums, 4>(taps, all)
+           : rows == 8 ? kernel_of<Sums, 8>(taps, all)
+                       : kernel_of<Sums, MOST_ROWS>(taps, all);
 }
 
 // Outputs in the plane of an image: `rows` rows of `columns`, the image's `pitch` apart.
@@ -179,10 +189,10 @@ static void correlate(const Correlation<Sums> &correlation, int64_t first, int o
         for (int64_t begin = 0; begin < std::min(spacing, plane.rows); ++begin)
             for (int64_t row = begin; row < plane.rows;) {
                 const int64_t left = (plane.rows - row + spacing - 1) / spacing;
-                const int rows = outputs > 1 ? rows_of(outputs) : left > MOST_ROWS / 2 ? MOST_ROWS : MOST_ROWS / 2;
+                const int rows = outputs > 1 ? rows_of(outputs) : left > 8 ? MOST_ROWS : left > 4 ? 8 : 4;
                 const BlockKernel<Sums> kernel = outputs == 4   ? correlate_block<Sums, 4, rows_of(4), 1>
                                                  : outputs == 2 ? correlate_block<Sums, 2, rows_of(2), 1>
-                                                                : kernel_of<Sums>(correlation.taps, rows == MOST_ROWS);
+                                                                : kernel_of<Sums>(correlation.taps, rows);
                 kernel({&correlation, first, spacing * plane.pitch, image + row * plane.pitch + column, down,
                         plane.out + row * plane.row_stride + column, spacing * plane.row_stride, plane.output_stride,
                         static_cast<int>(std::min<int64_t>(rows, left)),

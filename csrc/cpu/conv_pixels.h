@@ -14,12 +14,15 @@ ISOBIT_INLINE Doubles load_doubles(const double *p) {
     return v;
 }
 
-// sum + a * b, exact where the caller's bound keeps every product and sum below 2^53.
+// sum + a * b, exact where the caller's bound keeps every product and sum below 2^53. As assembly: gcc 12 would load an
+// operand again for each use.
 ISOBIT_INLINE Doubles multiply_add(Doubles sum, Doubles a, Doubles b) {
 #if defined(__AVX512VNNI__)
-    return _mm512_fmadd_pd(a, b, sum);
+    asm("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
 #elif defined(__FMA__)
-    return _mm256_fmadd_pd(a, b, sum);
+    asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
 #else
     return sum + a * b;
 #endif
@@ -65,6 +68,35 @@ static inline void quantise_plane(const float *x, int64_t H, int64_t W, const Sc
     }
 }
 
+// Stores LANES elements: pairs of int16, or doubles of the first integers alone.
+ISOBIT_INLINE void store_elements(Ints first, Ints second, int32_t *to) { store(to, pair(first, second)); }
+ISOBIT_INLINE void store_elements(Ints first, Ints, double *to) {
+#if defined(__AVX512VNNI__)
+    _mm512_storeu_pd(to, _mm512_cvtepi32_pd(_mm512_castsi512_si256(first)));
+    _mm512_storeu_pd(to + DOUBLES, _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(first, 1)));
+#elif defined(__AVX2__)
+    _mm256_storeu_pd(to, _mm256_cvtepi32_pd(_mm256_castsi256_si128(first)));
+    _mm256_storeu_pd(to + DOUBLES, _mm256_cvtepi32_pd(_mm256_extracti128_si256(first, 1)));
+#else
+    int32_t lanes[LANES];
+    store(lanes, first);
+    for (int lane = 0; lane < LANES; ++lane) to[lane] = lanes[lane];
+#endif
+}
+
+// One row of elements right from the rows of floats that they pair, either of which may be missing. PLAIN: up[1] is 1.
+// Stores whole vectors: past the last column they hold zeros.
+template <bool PLAIN, class Element>
+static inline void quantise_row(const float *first, const float *second, int64_t W, const Scale &scale, Element *to) {
+    const Floats up0 = broadcast(scale.up[0]), up1 = broadcast(scale.up[1]);
+    const auto integers = [&](const float *x, int64_t w) __attribute__((always_inline)) {
+        if (!x) return zero();
+        const Floats values = W - w >= LANES ? load(x + w) : load_some(x + w, static_cast<int>(W - w));
+        return PLAIN ? nearest(multiply(values, up0)) : quantised(values, up0, up1);
+    };
+    for (int64_t w = 0; w < W; w += LANES) store_elements(integers(first, w), integers(second, w), to + w);
+}
+
 // q[i * step] for i below `some`; STEP: the step where it is known. Reads up to 2 * LANES integers where it is.
 template <int STEP>
 ISOBIT_INLINE Ints take_spaced(const int32_t *q, [[maybe_unused]] int64_t step, [[maybe_unused]] int some) {
@@ -80,13 +112,6 @@ ISOBIT_INLINE Ints take_spaced(const int32_t *q, [[maybe_unused]] int64_t step, 
     return load(lanes);
 }
 
-ISOBIT_INLINE void store_elements(Ints first, Ints second, int32_t *to) { store(to, pair(first, second)); }
-ISOBIT_INLINE void store_elements(Ints first, Ints, double *to) {
-    int32_t lanes[LANES];
-    store(lanes, first);
-    for (int lane = 0; lane < LANES; ++lane) to[lane] = lanes[lane];
-}
-
 // Lays planes of integers out as elements of an image: pairs of int16 with the integers `second` further on, or doubles
 // of the first ones alone. Only the phases that a filter meets. Ascending, as whole vectors are stored.
 template <int STEP, class Element>
@@ -100,8 +125,8 @@ static void lay_out(const int32_t *first, int64_t second, int64_t pitch, const P
             for (int64_t i = 0; i < image.columns; i += LANES) {
                 const int some = static_cast<int>(std::min<int64_t>(LANES, image.columns - i));
                 const int32_t *const at = from + i * image.step[1];
-                const Ints other = std::is_same_v<Element, double> ? zero()
-                                                                   : take_spaced<STEP>(at + second, image.step[1], some);
+                const Ints other =
+                    std::is_same_v<Element, double> ? zero() : take_spaced<STEP>(at + second, image.step[1], some);
                 store_elements(take_spaced<STEP>(at, image.step[1], some), other, to + i);
             }
     }

@@ -79,17 +79,43 @@ struct GroupImage {
     int64_t size() const { return planes() * image.plane(); }
     int64_t integers_size() const { return integers.size(1 + neighbour.planes); }
 
-    // x: [channels, H, W]; the image to `out`, by way of integers whose padding is 0 and stays so.
+    // x: [channels, H, W]; the image to `out`, whose padding is 0 and stays so, as does that of the integers.
     void fill(const float *x, const Scale &scale, int32_t *q, Element *out) const {
+        const bool is_direct = image.step[0] * image.step[1] == 1 && neighbour.columns == 0;
         for (int64_t channel = 0; channel < channels; channel += 1 + neighbour.planes, out += image.plane()) {
-            quantise_plane(x + channel * H * W, H, W, scale, integers, q);
-            if (neighbour.planes && channel + 1 < channels)  // after the first, which ends with zeros
-                quantise_plane(x + (channel + 1) * H * W, H, W, scale, integers, q + integers.plane());
-            else if (neighbour.planes)
-                std::fill_n(q + integers.plane(), integers.plane(), 0);
-            const int64_t second = neighbour.planes * integers.plane() + neighbour.rows * integers.pitch;
-            lay_out(q, second + neighbour.columns, integers.pitch, image, is_met, out);
+            const float *const first = x + channel * H * W, *const second = first + H * W;
+            const bool has_second = neighbour.planes && channel + 1 < channels;
+            if (!is_direct)
+                fill_by_integers(first, has_second ? second : nullptr, scale, q, out);
+            else if (scale.up[1] == 1)
+                fill_directly<true>(first, has_second ? second : nullptr, scale, out);
+            else
+                fill_directly<false>(first, has_second ? second : nullptr, scale, out);
         }
+    }
+
+  private:
+    // second: the plane that `first` is paired with, or null.
+    template <bool PLAIN>
+    void fill_directly(const float *first, const float *second, const Scale &scale, Element *out) const {
+        const int64_t begin = std::max(-neighbour.rows, -image.low[0]);
+        Element *to = out + (image.low[0] + begin) * image.columns + image.low[1];
+        for (int64_t h = begin; h < H; ++h, to += image.columns) {
+            const int64_t below = h + neighbour.rows;
+            const float *const other = second                        ? second + h * W
+                                       : neighbour.rows && below < H ? first + below * W
+                                                                     : nullptr;
+            quantise_row<PLAIN>(h < 0 ? nullptr : first + h * W, other, W, scale, to);
+        }
+    }
+    void fill_by_integers(const float *first, const float *second, const Scale &scale, int32_t *q, Element *out) const {
+        quantise_plane(first, H, W, scale, integers, q);
+        if (second)  // after the first, which ends with zeros
+            quantise_plane(second, H, W, scale, integers, q + integers.plane());
+        else if (neighbour.planes)
+            std::fill_n(q + integers.plane(), integers.plane(), 0);
+        const int64_t away = neighbour.planes * integers.plane() + neighbour.rows * integers.pitch + neighbour.columns;
+        lay_out(q, away, integers.pitch, image, is_met, out);
     }
 };
 
@@ -135,10 +161,9 @@ static void conv_small_groups(const Geometry &z, const float *x, const float *w,
         {tap_lines(rows, columns, z.D, z.R, z.S, pairing, pixels), z.O, z.E, z.P}};
     const Correlation<Sums> &correlation = correlations[0];
     const int64_t K = z.D * z.R * z.S, places = z.P * z.Q;
-    const std::vector<double> downs =
-        set_filters(correlations, z.groups, z.E, K, range, threads, [&](int64_t filter, int32_t *integers) {
-            return quantise_runs(w + filter * K, 1, K, 0, range, integers);
-        });
+    const std::vector<double> downs = set_filters(
+        correlations, z.groups, z.E, K, range, threads,
+        [&](int64_t filter, int32_t *integers) { return quantise_runs(w + filter * K, 1, K, 0, range, integers); });
     const auto convolve = [&](int64_t unit, const Scale &scale, const typename Sums::Element *from) {
         for_each_block(z.E, [&](int64_t e, int outputs) {
             const int64_t filter = unit % z.groups * z.E + e;
@@ -178,8 +203,8 @@ static void conv_grad_input_small_groups(const Geometry &z, const PixelImage &pi
     int64_t slack = 0;
     for (int64_t a = 0; a < z.stride[0]; ++a)
         for (int64_t b = 0; b < z.stride[1]; ++b) {
-            const TapLines lines = tap_lines(turned(rows, a, image.image.low[0]), turned(columns, b, pixels.low[1]), z.E,
-                                             z.R, z.S, pairing, pixels);
+            const TapLines lines = tap_lines(turned(rows, a, image.image.low[0]), turned(columns, b, pixels.low[1]),
+                                             z.E, z.R, z.S, pairing, pixels);
             correlations.emplace_back(lines, z.C, z.D, down[a].count());
             slack = std::max(slack, slack_of(correlations.back(), pixels.columns));
         }
@@ -201,11 +226,13 @@ static void conv_grad_input_small_groups(const Geometry &z, const PixelImage &pi
                 if (U * V == 0) continue;
                 float *const to = out + ((unit * z.D + d) * z.H + u.at) * z.W + v.at;
                 OutputPlane plane{U, V, pixels.columns, to, z.W, z.H * z.W};
-                if (is_strided) plane.out = scratch.get<float>(outputs * U * V), plane.row_stride = V, plane.output_stride = U * V;
+                if (is_strided)
+                    plane.out = scratch.get<float>(outputs * U * V), plane.row_stride = V, plane.output_stride = U * V;
                 correlate(correlations[phase], c, outputs, from + u.first * pixels.columns + v.first, factors, plane);
                 for (int64_t row = 0; is_strided && row < outputs * U; ++row)
                     for (int64_t i = 0; i < V; ++i)
-                        to[row / U * z.H * z.W + row % U * z.stride[0] * z.W + i * z.stride[1]] = plane.out[row * V + i];
+                        to[row / U * z.H * z.W + row % U * z.stride[0] * z.W + i * z.stride[1]] =
+                            plane.out[row * V + i];
             }
         });
         scratch.release();

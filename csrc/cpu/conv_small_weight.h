@@ -66,12 +66,12 @@ static inline void conv_grad_weight_small_groups(const Geometry &z, const FloatI
                 for (int64_t d = 0; d < z.D; ++d) {
                     const int64_t c = group * z.D + d;
                     images.image.fill(x.x + (n * z.C + c) * z.H * z.W, x_scales.scales[c], images.x_integers,
-                                            images.x + d * pixels.plane());
+                                      images.x + d * pixels.plane());
                 }
                 for (int64_t e = 0; e < z.E; ++e) {
                     const int64_t o = group * z.E + e;
                     images.gradient.fill(g.x + (n * z.O + o) * z.P * z.Q, g_scales.scales[o], images.g_integers,
-                                               images.g);
+                                         images.g);
                     for (int64_t d = 0; d < z.D; ++d)
                         for (int64_t tap = 0; tap < taps; tap += TAPS_AT_ONCE)
                             multiply_planes(images.g, images.x + d * pixels.plane(), offsets.data() + tap,

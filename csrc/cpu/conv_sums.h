@@ -8,6 +8,17 @@
 
 namespace isobit::ISOBIT_ISA {
 
+typedef float HalfFloats __attribute__((vector_size(LANES * 2)));
+
+// The first `lanes` floats.
+ISOBIT_INLINE void store_first(float *to, Floats values, int lanes) {
+#if defined(__AVX512VNNI__)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << lanes) - 1), values);
+#else
+    lanes == LANES ? store(to, values) : store_some(reinterpret_cast<int32_t *>(to), (Ints)values, lanes);
+#endif
+}
+
 // 2^-s * 2^-t of one result.
 struct Down {
     double factor = 0;
@@ -40,20 +51,19 @@ struct PairSums {
         store(high, dot(load(high), sum, broadcast(0x10000)));  // the pair (0, 1) adds the upper half
         return bit_and(sum, broadcast(0xffff));
     }
-    // The sum is high * 2^16 + low, both exact in float32: K is at most LONGEST_PAIRED, and low spilled.
-    ISOBIT_INLINE void finish(Vector low, const Element *high, bool has_spilled, const Down &down, float *to,
-                              int lanes) {
-        Floats sum = to_floats(low);
-        if (has_spilled) sum = add(multiply(to_floats(load(high)), broadcast(65536.0f)), sum);
-        if (down.is_short) {
-            sum = multiply(sum, broadcast(down.short_factor));
-        } else {
-            float values[LANES];
-            store(values, sum);
-            for (float &value : values) value = down.scaled(value);
-            sum = load(values);
-        }
-        lanes == LANES ? store(to, sum) : store_some(reinterpret_cast<int32_t *>(to), (Ints)sum, lanes);
+    ISOBIT_INLINE Floats rounded(Vector sum) { return to_floats(sum); }
+    // high * 2^16 + low, both exact in float32: K is at most LONGEST_PAIRED, and low is what a spill left.
+    ISOBIT_INLINE Floats joined(Vector low, const Element *high) {
+        return add(multiply(to_floats(load(high)), broadcast(65536.0f)), to_floats(low));
+    }
+    ISOBIT_INLINE void store_scaled(Floats sum, float down, float *to, int lanes) {
+        store_first(to, multiply(sum, broadcast(down)), lanes);
+    }
+    static __attribute__((noinline)) void finish_long(Vector low, const Element *high, bool has_spilled,
+                                                      const Down &down, float *to, int lanes) {
+        float sums[LANES];
+        store(sums, has_spilled ? joined(low, high) : rounded(low));
+        for (int i = 0; i < lanes; ++i) to[i] = down.scaled(sums[i]);
     }
 };
 
@@ -82,28 +92,39 @@ struct DoubleSums {
         stored(high, loaded(high) + part);
         return sum - part;
     }
+    ISOBIT_INLINE HalfFloats rounded(Vector sum) {
+#if defined(__AVX512VNNI__)
+        return _mm512_cvtpd_ps(sum);
+#else
+        return __builtin_convertvector(sum, HalfFloats);
+#endif
+    }
+    static __attribute__((noinline)) HalfFloats joined(Vector low, const Element *high) {
+        HalfFloats sums;
+        for (int i = 0; i < DOUBLES; ++i) sums[i] = static_cast<float>(whole(high[i], low[i]));
+        return sums;
+    }
+    ISOBIT_INLINE void store_scaled(HalfFloats sum, float down, float *to, int lanes) {
+        sum *= down;
+#if defined(__AVX512VNNI__)
+        _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << lanes) - 1), sum);
+#else
+        if (lanes == DOUBLES)
+            std::memcpy(to, &sum, sizeof sum);
+        else
+            for (int i = 0; i < lanes; ++i) to[i] = sum[i];
+#endif
+    }
+    static __attribute__((noinline)) void finish_long(Vector low, const Element *high, bool has_spilled,
+                                                      const Down &down, float *to, int lanes) {
+        const HalfFloats sums = has_spilled ? joined(low, high) : rounded(low);
+        for (int i = 0; i < lanes; ++i) to[i] = down.scaled(sums[i]);
+    }
+
+  private:
     static int64_t whole(double high, double low) {  // both and their sum fit int64 (where no NaN takes its place)
         return static_cast<int64_t>(static_cast<uint64_t>(static_cast<int64_t>(high)) +
                                     static_cast<uint64_t>(static_cast<int64_t>(low)));
-    }
-    ISOBIT_INLINE void finish(Vector low, const Element *high, bool has_spilled, const Down &down, float *to,
-                              int lanes) {
-        double sums[DOUBLES];
-        float values[DOUBLES];
-        stored(sums, low);
-        for (int i = 0; i < DOUBLES; ++i) values[i] = static_cast<float>(sums[i]);
-        if (has_spilled)
-            for (int i = 0; i < DOUBLES; ++i)
-                values[i] = static_cast<float>(whole(high[i], sums[i]));
-        for (float &value : values) value = down.scaled(value);
-#if defined(__AVX512VNNI__)
-        _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << lanes) - 1), _mm256_loadu_ps(values));
-#else
-        if (lanes == DOUBLES)
-            std::memcpy(to, values, sizeof values);
-        else
-            for (int i = 0; i < lanes; ++i) to[i] = values[i];
-#endif
     }
 };
 

@@ -58,11 +58,13 @@ enum class Pairing { NONE, CHANNELS, ROWS, COLUMNS };
 // The one that wastes least.
 static inline Pairing best_pairing(int64_t channels, const TapAxis &rows, const TapAxis &columns) {
     if (channels > 1) return Pairing::CHANNELS;
-    const int64_t in_rows = rows.count(true) * columns.count(false), in_columns = rows.count(false) * columns.count(true);
+    const int64_t in_rows = rows.count(true) * columns.count(false),
+                  in_columns = rows.count(false) * columns.count(true);
     return in_rows <= in_columns ? Pairing::ROWS : Pairing::COLUMNS;
 }
 
-static inline Neighbour neighbour_of(Pairing pairing, const TapAxis &rows, const TapAxis &columns, const int64_t *step) {
+static inline Neighbour neighbour_of(Pairing pairing, const TapAxis &rows, const TapAxis &columns,
+                                     const int64_t *step) {
     const auto away = [](const TapAxis &axis, int64_t step) {
         return axis.count(true) < axis.count(false) ? axis.distance * step : 0;
     };
@@ -98,9 +100,9 @@ static inline TapLines tap_lines(const TapAxis &rows, const TapAxis &columns, in
     TapLines result{{}, rows.distance * by_rows, rows.distance * by_rows * image.columns};
     const auto add = [&](int64_t channel, const Progression &down, const Progression &across, int64_t column) {
         const int64_t plane = channel / by_channels * image.plane(), phase = down.phase * image.step[1] + across.phase;
-        TapLine line{plane + phase * image.phase_size() + down.start * image.columns + across.start +
-                         column * columns.distance,
-                     {}};
+        TapLine line{
+            plane + phase * image.phase_size() + down.start * image.columns + across.start + column * columns.distance,
+            {}};
         const auto element = [&](int64_t c, int64_t row, int64_t s) {
             return c < channels && row < down.count() && s < across.count()
                        ? (c * R + down.elements[row]) * S + across.elements[s]
@@ -108,10 +110,9 @@ static inline TapLines tap_lines(const TapAxis &rows, const TapAxis &columns, in
         };
         for (int64_t row = 0; row < down.count(); row += by_rows) {
             line.elements[0].push_back(element(channel, row, column));
-            line.elements[1].push_back(pairing == Pairing::NONE
-                                           ? -1
-                                           : element(channel + by_channels - 1, row + by_rows - 1,
-                                                     column + by_columns - 1));
+            line.elements[1].push_back(pairing == Pairing::NONE ? -1
+                                                                : element(channel + by_channels - 1, row + by_rows - 1,
+                                                                          column + by_columns - 1));
         }
         result.lines.push_back(line);
     };
