@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import obstore
+import obstore.exceptions
 from obstore.store import LocalStore
 
 from engine.canonical import from_canonical, to_canonical
@@ -92,7 +94,8 @@ class Store:
         self.location = str(location)
         self.folder = None if "://" in self.location else Path(location)
         if self.folder is None:
-            self._objects: Any = obstore.store.from_url(self.location)
+            with self._named("no store"):
+                self._objects: Any = obstore.store.from_url(self.location)
         elif create or self.folder.is_dir():
             self._objects = LocalStore(self.folder, mkdir=create)
         else:
@@ -133,8 +136,9 @@ class Store:
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """The steps that have a checkpoint, ascending."""
-        pages = obstore.list(self._objects, "checkpoints")
-        names = [entry["path"].rpartition("/")[2] for page in pages for entry in page]
+        with self._named("cannot list checkpoints"):
+            pages = obstore.list(self._objects, "checkpoints")
+            names = [entry["path"].rpartition("/")[2] for page in pages for entry in page]
         return tuple(sorted(int(name[:-5]) for name in names if name.endswith(".cbor") and name[:-5].isdigit()))
 
     def read_manifest(self, step: int) -> Checkpoint:
@@ -195,20 +199,31 @@ class Store:
 
     def _has(self, path: str, size: int) -> bool:
         try:
-            return bool(obstore.head(self._objects, path)["size"] == size)
+            with self._named(f"cannot look for {path}"):
+                return bool(obstore.head(self._objects, path)["size"] == size)
         except FileNotFoundError:
             return False
 
     def _get(self, path: str, what: str) -> memoryview:
         try:
-            return memoryview(obstore.get(self._objects, path).bytes())
+            with self._named(f"cannot read {what}"):
+                return memoryview(obstore.get(self._objects, path).bytes())
         except FileNotFoundError:
             raise ValueError(f"store: {what} is missing at {self.location}/{path}") from None
 
     def _put(self, path: str, data: bytes) -> None:
-        obstore.put(self._objects, path, data)
+        with self._named(f"cannot write {path}"):
+            obstore.put(self._objects, path, data)
         if self.folder is not None:
             sync(self.folder / path)
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """What the object store says of a full disk or a lost network, as an OSError of one line that says where."""
+        try:
+            yield
+        except obstore.exceptions.BaseError as error:
+            raise OSError(f"store: {what} at {self.location}: {str(error).splitlines()[0]}") from None
 
     def _sync_names(self, folder: str) -> None:
         """Return once the names of the files in a folder are on the disk; an object store does so by itself."""

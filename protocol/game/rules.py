@@ -37,7 +37,7 @@ class Rule(StrEnum):
     SUBMITTER_ONLY = "only the submitter accepts a bid"
     SOLVER_ONLY = "only the job's solver claims"
     # claims
-    CLAIM_RANGE = "a claim goes on where the last one ended by whole intervals, as far as a segment and a message"
+    CLAIM_RANGE = "a claim goes on where the last one ended, by whole intervals, within a segment and a message"
     CLAIM_WINDOW = "no more claims than agreed wait for their challenge period at once"
     CLAIM_SEALED = "roots are revealed after they were committed, one commitment at a time"
     CLAIM_REVEAL = "the revealed roots and salt are those of the commitment"

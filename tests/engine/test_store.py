@@ -157,6 +157,16 @@ def test_refuses_a_manifest_under_another_step(tmp_path: Path) -> None:
         store.read_manifest(9)
 
 
+def test_what_the_store_cannot_write_is_one_line(tmp_path: Path) -> None:
+    """A full disk is such a thing; a folder at the place of a chunk is another."""
+    store, key = Store(tmp_path, create=True), bytes(32)
+    (tmp_path / "chunks" / key.hex() / "something").mkdir(parents=True)
+    with pytest.raises(OSError, match=rf"^store: cannot write chunks/{key.hex()} at .*: Generic LocalFileSystem error"):
+        store.put_chunk(key, memoryview(b"bytes"))
+    with pytest.raises(OSError, match=r"^store: no store at nowhere://x: Generic URL error"):
+        Store("nowhere://x")
+
+
 def test_a_folder_that_is_not_there_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="store: no folder"):
         Store(tmp_path / "nothing")
