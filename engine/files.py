@@ -26,6 +26,7 @@ SAFETENSORS_DTYPE: dict[str, Any] = {
     "BOOL": np.dtype("?"),
 }
 COPIED_AT_A_TIME = 2**24
+MOST_READ = 2**30  # of a file that is read whole
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -54,7 +55,7 @@ def filled_arrays(path: Path, types: Mapping[str, tuple[np.dtype, tuple[int, ...
     header, places = _header(types)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w+b") as file:
+        with _naming(path), temporary.open("w+b") as file:
             file.write(header)
             file.flush()
             size = max((stop for _, stop in places.values()), default=0)
@@ -63,10 +64,11 @@ def filled_arrays(path: Path, types: Mapping[str, tuple[np.dtype, tuple[int, ...
             mapped = np.memmap(temporary, np.uint8, "r+")
         body = mapped[len(header) :]
         yield {name: body[slice(*places[name])].view(dtype).reshape(shape) for name, (dtype, shape) in types.items()}
-        mapped.flush()
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        with _naming(path):
+            mapped.flush()
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -90,12 +92,22 @@ def _header(types: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> tuple[byte
 def _write_then_rename(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        with _naming(path):
+            write(temporary)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An OSError names the file that was to be written: a full disk names none, and others the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def sync(path: Path) -> None:
@@ -124,12 +136,22 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_file(path: Path, what: str) -> bytes:
-    """The bytes of a file; a ValueError that says what is missing."""
+def read_file(path: Path, what: str, most: int | None = MOST_READ) -> bytes:
+    """The bytes of a file; a ValueError that says what is missing, or that it is no file of a size that fits."""
     try:
+        size = require_file(path, what).stat().st_size
+        if most is not None and size > most:
+            raise ValueError(f"{what}: {path} has {size} bytes, want at most {most}")
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{what}: cannot read {path}: {error.strerror}") from None
+
+
+def require_file(path: Path, what: str) -> Path:
+    """The same path; a ValueError where a folder, a pipe or a device stands there, which might never end."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{what}: got {path}, want a file")
+    return path
 
 
 def map_arrays(path: Path, what: str) -> dict[str, Array]:
@@ -138,7 +160,7 @@ def map_arrays(path: Path, what: str) -> dict[str, Array]:
     The library has checked the header (sizes, overlaps, holes, duplicate names) before its offsets are used here.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(require_file(path, what), framework="numpy") as file:
             names = set(file.keys())
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{what}: {path.name} is no sound safetensors file: {error}") from None

@@ -37,6 +37,9 @@ def image_files(folder: Path) -> list[Path]:
         raise ValueError(f"images: got {folder}, want a folder with a sub-folder per class")
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     files = [path for each in classes for path in sorted(each.iterdir()) if path.suffix.lower() in SUFFIXES]
+    for path in files:
+        if not path.is_file():
+            raise ValueError(f"images: got {path}, want a file")
     if not files:
         raise ValueError(f"images: {folder} has no sub-folder with images ({', '.join(SUFFIXES)})")
     return files

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from engine.files import read_file
+
 CHECK_SIZE = 8
 STEP_SIZE = 8
 MAGIC = b"isobit-log-1\n\0\0\0"
@@ -40,7 +42,7 @@ class RecordLog:
         return records
 
     def _content(self) -> bytes:
-        data = self.path.read_bytes() if self.path.exists() else b""
+        data = read_file(self.path, "log", most=None) if self.path.exists() else b""
         if data[: len(self.header)] != self.header[: len(data)]:
             raise DamagedLog(f"{self.path}: its header is of another job or no log's")
         return data

@@ -81,7 +81,7 @@ class RunFolder:
     def fault(self) -> dict[str, Any] | None:
         """Where the program faulted (step, node, operator, element, reason); None where it has not."""
         path = self.folder / "fault.cbor"
-        return from_canonical(path.read_bytes(), "fault.cbor") if path.exists() else None
+        return from_canonical(read_file(path, "run"), "fault.cbor") if path.exists() else None
 
     def write_fault(self, fault: dict[str, Any]) -> None:
         """Record where the program faulted."""

@@ -16,7 +16,7 @@ import obstore.exceptions
 from obstore.store import LocalStore
 
 from engine.canonical import from_canonical, to_canonical
-from engine.files import sync
+from engine.files import MOST_READ, require_file, sync
 from engine.merkle import HASH_SIZE, root_of
 from engine.state import CHUNK_SIZE, Slot, chunk_roots, require_canonical, state_root
 from kernels.hashing import as_bytes
@@ -112,9 +112,10 @@ class Store:
 
     def get_chunk(self, key: bytes, size: int, backend: str = "native") -> memoryview:
         """The bytes of a chunk, checked against its key; a ValueError that names the chunk."""
-        data = self._get(_chunk_path(key), f"chunk {key.hex()}")
+        what = f"chunk {key.hex()}"
+        data = self._get(_chunk_path(key), what, size)
         if len(data) != size:
-            raise ValueError(f"store: chunk {key.hex()} has {len(data)} bytes, want {size}")
+            raise ValueError(f"store: {what} has {len(data)} bytes, want {size}")
         if chunk_roots(np.frombuffer(data, np.uint8), backend) != (key,):
             raise ValueError(f"store: chunk {key.hex()} was altered: its bytes have another root")
         return data
@@ -204,7 +205,11 @@ class Store:
         except FileNotFoundError:
             return False
 
-    def _get(self, path: str, what: str) -> memoryview:
+    def _get(self, path: str, what: str, most: int = MOST_READ) -> memoryview:
+        if self.folder is not None and (file := require_file(self.folder / path, f"store: {what}")).is_file():
+            # A folder may be anybody's: no more is read than there should be.
+            if (size := file.stat().st_size) > most:
+                raise ValueError(f"store: {what} has {size} bytes, want {most} or less")
         try:
             with self._named(f"cannot read {what}"):
                 return memoryview(obstore.get(self._objects, path).bytes())

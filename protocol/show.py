@@ -7,14 +7,13 @@ from typing import Any
 
 from engine.canonical import from_canonical
 from engine.encoding import program_from_bytes
+from engine.files import read_file
 from engine.job import JobFolder, open_job
 from engine.job_id import Job, job_from_bytes
 from engine.program import to_text
 from engine.run import RunFolder
 from engine.store import Checkpoint, checkpoint_from_bytes
 from protocol.claim_file import claim_from_bytes
-
-MOST_SHOWN = 2**30
 
 
 def text_of(path: Path) -> str:
@@ -26,9 +25,7 @@ def text_of(path: Path) -> str:
             folder = open_job(path)
             return f"{job_summary(folder)}\n{to_text(folder.program)}"
         raise ValueError(f"show: {path} holds neither job.cbor nor run.cbor, want a job folder or a run folder")
-    if path.stat().st_size > MOST_SHOWN:
-        raise ValueError(f"show: {path} has {path.stat().st_size} bytes, want at most {MOST_SHOWN}")
-    return file_text(path.read_bytes(), str(path))
+    return file_text(read_file(path, "show"), str(path))
 
 
 def file_text(data: bytes, what: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from engine.files import write_file
+from engine.files import read_file, write_file
 from engine.job import open_job
 from engine.replay import Difference, check
 from engine.run import RunFolder
@@ -49,7 +49,7 @@ def _check_run(options: argparse.Namespace) -> tuple[int, Difference | None]:
 def _check_claim(options: argparse.Namespace) -> tuple[int, Difference | None]:
     if options.job is None or options.first:
         raise ValueError("check: a claim file needs --job, and is checked from step 0")
-    claim = claim_from_bytes(options.run.read_bytes(), str(options.run))
+    claim = claim_from_bytes(read_file(options.run, "check"), str(options.run))
     job = open_job(options.job, options.backend, options.threads)
     last = claim.steps[-1] if options.last is None else options.last
     return last, check_claim(job, claim, last, options.backend, options.threads)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.canonical import from_canonical, to_canonical
+from engine.files import write_arrays, write_file
+from engine.images import decode_images
 from engine.job import JobFolder, open_job
 from engine.log import DamagedLog, RecordLog
 from engine.run import RunFolder
@@ -86,3 +92,67 @@ def test_a_job_of_four_thousand_million_steps_takes_no_memory(job: JobFolder, tm
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
+
+
+PLACES = ("run.cbor", "roots.log", "fault.cbor", "job/job.cbor", "job/program.cbor", "job/data.safetensors")
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_never_ends_is_not_read(job: JobFolder, tmp_path: Path, name: str, kind: str) -> None:
+    """A folder of a stranger may hold a link to a device, or a pipe to which nobody writes."""
+    shutil.copytree(job.folder, tmp_path / "job")
+    shutil.copytree(job.folder.parent / "run", tmp_path / "run", symlinks=True)
+    path = tmp_path / (name if name.startswith("job/") else f"run/{name}")
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero") if kind == "device" else os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{path.name}, want a file"):
+        open_job(tmp_path / "job")
+        run = RunFolder(tmp_path / "run")
+        run.roots()
+        run.fault()
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "sparse"])
+def test_a_chunk_that_never_ends_is_not_read(tmp_path: Path, kind: str) -> None:
+    job = small_job(tmp_path / "job")
+    path = next((job.folder / "chunks").iterdir())
+    path.unlink()
+    if kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(2**40)
+    else:
+        path.symlink_to("/dev/zero") if kind == "device" else os.mkfifo(path)
+    with pytest.raises(ValueError, match="want a file" if kind != "sparse" else f"has {2**40} bytes, want"):
+        job.start_state()
+
+
+def test_a_small_file_of_many_bytes_is_not_read(tmp_path: Path) -> None:
+    job = small_job(tmp_path / "job")
+    with (job.folder / "program.cbor").open("r+b") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=rf"program\.cbor has {2**40} bytes, want at most"):
+        open_job(job.folder)
+
+
+def test_an_image_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+    os.mkfifo(tmp_path / "class" / "one.png")
+    with pytest.raises(ValueError, match=r"images: got .*one\.png, want a file"):
+        decode_images(tmp_path, tmp_path / "out", 8)
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for write in (
+        lambda: write_arrays(tmp_path / "x", {"a": np.zeros(3)[:0].astype("u1"), "b": np.zeros(3, "u1")}),
+        lambda: write_file(tmp_path / "x", b"bytes"),
+    ):
+        with pytest.raises(OSError) as error:
+            write()
+        assert (error.value.filename, error.value.strerror) == (str(tmp_path / "x"), "No space left on device")
+        assert not list(tmp_path.iterdir())
