@@ -12,7 +12,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import mkdtemp
 from time import perf_counter
 from typing import Any
 
@@ -43,6 +46,7 @@ class Report:
         self.errors: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
+        self.left_out: dict[str, str] = {}
 
     def section(self, name: str, work: Callable[[], None]) -> None:
         """Does one section; whatever goes wrong in it is written down."""
@@ -59,11 +63,11 @@ class Report:
 
     def write(self) -> None:
         about = {"gpu": record.device_name(), "driver": record.driver(), **machine.describe(), **versions()}
-        found = {"differing": self.differing, "errors": self.errors, "seconds": self.seconds}
+        found = {"differing": self.differing, "errors": self.errors, "seconds": self.seconds, "left_out": self.left_out}
         content = {
             "machine": about,
             "commit": machine.commit(),
-            "kernels": record.sources(),
+            "kernels": {backend: record.sources(backend) for backend in record.SOURCES},
             **found,
             "rows": self.rows,
         }
@@ -94,6 +98,18 @@ def run_figure(report: Report, name: str, scale: Scale) -> None:
         torch.cuda.empty_cache()
 
 
+def without_cuda(dry: bool) -> str:
+    """Why the products of csrc/cuda are left out; empty where they are not. A dry run has them on the CPU."""
+    if dry:
+        from tests.kernels.cuda_stand_in import OnCpu, as_on_hopper
+
+        as_on_hopper(OnCpu(Path(mkdtemp(prefix="isobit-cuda-"))))
+        return ""
+    if find_spec("kernels._cuda") is None:
+        return "kernels._cuda is not built here: no nvcc was found, or it failed (ISOBIT_CUDA=1 says why)"
+    return "" if import_module("kernels._cuda").devices() else "the CUDA runtime in kernels._cuda sees no device"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
@@ -107,18 +123,24 @@ def main() -> int:
     np.seterr(all="ignore")
     works = {name: run_check for name in CHECKS if name != "exhaustive"} | {name: run_figure for name in FIGURES}
     works["exhaustive"] = run_check
+    if any(name.startswith("cuda") and options.only in name for name in works) and (why := without_cuda(options.dry)):
+        report.left_out = {name: why for name in works if name.startswith("cuda")}
     for name, work in works.items():
-        if options.only not in name:
+        if options.only not in name or name in report.left_out:
             continue
         if perf_counter() - begin > options.seconds:
             report.errors[name] = f"not begun: {options.seconds:.0f} s were over"
             continue
         report.section(name, lambda name=name, work=work: work(report, name, scale))
     report.write()
+    for name, why in report.left_out.items():
+        print(f"left out: {name}: {why}", flush=True)
     print(f"{perf_counter() - begin:.0f} s; {len(report.errors)} errors; differing: {report.differing}", flush=True)
     if report.status == 0 and not options.dry and not options.only:
         print("for kernels/triton/record.py:", flush=True)
-        print(f"    Run({record.device_name()!r}, {record.driver()!r}, {record.sources()!r}, GOLDEN),", flush=True)
+        for backend in record.SOURCES if not report.left_out else ("triton",):
+            entry = (record.device_name(), record.driver(), record.sources(backend))
+            print(f"    Run({', '.join(map(repr, entry))}, GOLDEN),  # {backend}", flush=True)
     return report.status
 
 

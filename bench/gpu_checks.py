@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from kernels.triton.hashing import many_roots
 
 if TYPE_CHECKING:
     from engine.program import Program
+    from kernels import cuda
 
 TESTS = Path(__file__).parents[1] / "tests"
 VECTORS = TESTS / "vectors" / "functions"
@@ -36,6 +38,14 @@ def conformance_cases(scale: Scale) -> Iterator[str]:
         return
     for case in cases:
         if results[case.name] != conformance.outcome(case, defined):
+            yield case.name
+
+
+def cuda_conformance(scale: Scale) -> Iterator[str]:
+    """The conformance cases of products that differ between csrc/cuda and Triton, which `conformance` has checked."""
+    ours, other = backends.load("cuda"), backends.load("triton")
+    for case in [case for case in conformance.cases() if case.op == "matmul"][:: scale.case_step]:
+        if conformance.outcome(case, ours) != conformance.outcome(case, other):
             yield case.name
 
 
@@ -86,24 +96,48 @@ def attention(scale: Scale) -> Iterator[str]:
                 yield f"{case}, {width}"
 
 
+def tiled_product(scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Operands whose edges no tile divides, with rows and columns that are zero, infinite or NaN."""
+    numbers, (M, K, N) = np.random.default_rng(7), scale.tiled
+    a = numbers.standard_normal((M, K), dtype=np.float32)
+    b = numbers.standard_normal((K, N), dtype=np.float32)
+    a[3, 7], b[5, 2], a[6], b[:, 4] = np.nan, -np.inf, 0, 0
+    return a, b
+
+
 def every_tiling(scale: Scale) -> Iterator[str]:
     """The tilings of the product that change a byte."""
-    numbers = np.random.default_rng(7)
-    a = numbers.standard_normal((257, 700), dtype=np.float32)
-    b = numbers.standard_normal((700, 131), dtype=np.float32)
-    a[3, 7], b[5, 9], a[6], b[:, 11] = np.nan, -np.inf, 0, 0
+    a, b = tiled_product(scale)
     for width, found in tilings.TILINGS.items():
         want = spec.run("matmul", [a, b], {"width": width}).tobytes()
-        for tiling in (
-            *found,
-            *(replace(tiling, digit=digit) for tiling in found for digit in ("bfloat16", "float16")),
-        ):
+        floats = (replace(tiling, digit=digit) for tiling in found for digit in ("bfloat16", "float16"))
+        for tiling in (*found, *floats):
             try:
                 got = matmul.matmul(MEMORY.put(a), MEMORY.put(b), width, tiling)
             except tuning.TOO_LARGE:
                 continue
             if MEMORY.get(got).tobytes() != want:
                 yield f"{width} {tiling}"
+
+
+def every_tiling_of_cuda(scale: Scale) -> Iterator[str]:
+    """The tilings of csrc/cuda that change a byte on this device."""
+    from kernels import cuda
+
+    a, b = tiled_product(scale)
+    for width in ("narrow", "wide"):
+        want = spec.run("matmul", [a, b], {"width": width}).tobytes()
+        for tiling in cuda.tilings_of(width, torch.cuda.get_device_capability()):
+            multiply = partial(in_this_way, tiling)
+            if MEMORY.get(matmul.matmul(MEMORY.put(a), MEMORY.put(b), width, multiply=multiply)).tobytes() != want:
+                yield f"{width} {tiling}"
+
+
+def in_this_way(tiling: cuda.Tiling, *given: Any) -> torch.Tensor:
+    """A product by csrc/cuda, cut as the tiling says."""
+    from kernels import cuda
+
+    return cuda.product(*given, tiling)
 
 
 def hashes(scale: Scale) -> Iterator[str]:
@@ -171,6 +205,8 @@ CHECKS = {
     "vectors": vectors,
     "hashes": hashes,
     "tilings": every_tiling,
+    "cuda tilings": every_tiling_of_cuda,
+    "cuda conformance": cuda_conformance,
     "generated kernels": generated_kernels,
     "attention": attention,
     "exhaustive": exhaustive,

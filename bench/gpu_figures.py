@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import itemgetter
+from time import perf_counter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +45,19 @@ def finished(work: Work) -> Callable[[], None]:
 def timed(scale: Scale, ours: Work, rivals: dict[str, Work], suite: str, case: str, work: float, peak: float) -> Row:
     """One row; work per second as a share of the peak, where there is one."""
     works = {name: finished(one) for name, one in {"ours": ours, **rivals}.items()}
-    seconds = interleaved(works, scale.rounds, scale.batch_s)
+    seconds = (
+        interleaved(works, scale.rounds, scale.batch_s) if scale.rounds else {name: once(works[name]) for name in works}
+    )
     mine = seconds.pop("ours")
     share = work / mine / peak if peak else None
     return Row(suite, case, 0, mine, seconds, {name: value / mine for name, value in seconds.items()}, share)
+
+
+def once(work: Work) -> float:
+    """The seconds of one call."""
+    begin = perf_counter()
+    work()
+    return perf_counter() - begin
 
 
 def in_precision(work: Work, precision: str) -> Work:
@@ -77,14 +88,42 @@ def products(scale: Scale) -> Iterator[Row]:
     print(f"  int8 peak {peak / 1e12:.0f} TOP/s", flush=True)
     for n in scale.products:
         for layout in LAYOUTS:
-            a, b = (torch.randn(n, n, device=device()) for _ in range(2))
-            a, b = a if layout[0] == "N" else a.t(), b if layout[1] == "N" else b.t()
-            cublas = partial(torch.matmul, a, b)
-            rivals = {f"cublas_{x}": in_precision(cublas, y) for x, y in (("float32", "highest"), ("tf32", "high"))}
+            a, b, rivals = square(n, layout)
             for width, passes in PRODUCTS_OF_DIGITS.items():
                 ours = partial(matmul.matmul, a, b, width)
                 yield timed(scale, ours, rivals, "gpu", f"{width} {layout} {n}^3", passes * 2 * n**3, peak)
-    print("  tilings:", *tuning.chosen().items(), sep="\n    ", flush=True)
+    print_tilings()
+
+
+def cuda_products(scale: Scale) -> Iterator[Row]:
+    """The same by csrc/cuda, beside Triton's."""
+    from kernels import cuda
+
+    peak = int8_peak(scale)
+    for n in scale.products:
+        a, b, rivals = square(n, "NN")
+        for width, passes in PRODUCTS_OF_DIGITS.items():
+            ours = partial(matmul.matmul, a, b, width, multiply=cuda.multiply)
+            both = {**rivals, "triton": partial(matmul.matmul, a, b, width)}
+            yield timed(scale, ours, both, "gpu", f"{width} cuda NN {n}^3", passes * 2 * n**3, peak)
+    print_tilings("cuda")
+
+
+def square(n: int, layout: str) -> tuple[torch.Tensor, torch.Tensor, dict[str, Work]]:
+    """Two matrices, N as they lie in memory or T transposed, and torch's products of them."""
+    a, b = (torch.randn(n, n, device=device()) for _ in range(2))
+    a, b = a if layout[0] == "N" else a.t(), b if layout[1] == "N" else b.t()
+    cublas = partial(torch.matmul, a, b)
+    return a, b, {f"cublas_{x}": in_precision(cublas, y) for x, y in (("float32", "highest"), ("tf32", "high"))}
+
+
+def print_tilings(kernel: str = "") -> None:
+    """The milliseconds of every tiling that was measured."""
+    for key, taken in tuning.measured().items():
+        if (key[0] == "cuda") == (kernel == "cuda"):
+            print(f"  tilings of {key}:", flush=True)
+            for tiling, milliseconds in sorted(taken.items(), key=itemgetter(1)):
+                print(f"    {milliseconds:8.3f} ms {tiling}", flush=True)
 
 
 def composed(write: Callable[..., Value | list[Value]], *arrays: np.ndarray) -> Work:
@@ -108,7 +147,7 @@ def memory_bound(scale: Scale) -> Iterator[Row]:
     rows, one = flat.reshape(-1, columns), np.ones(columns, np.float32)
     x, target = MEMORY.put(flat), torch.empty(n, dtype=torch.float32, device=device())
     copy: dict[str, Work] = {"copy": partial(target.copy_, x)}
-    rate = 8 * n / interleaved({"copy": finished(copy["copy"])}, scale.rounds, scale.batch_s)["copy"]
+    rate = 8 * n / interleaved({"copy": finished(copy["copy"])}, max(1, scale.rounds), scale.batch_s)["copy"]
     print(f"  copy {rate / 1e9:.0f} GB/s", flush=True)
     for op in sorted(IN_PAIRS):
         ours = composed(lambda c, x, op=op: c.apply(op, x), flat)
@@ -194,6 +233,7 @@ def llama_step(scale: Scale) -> Iterator[Row]:
 
 FIGURES = {
     "products": products,
+    "cuda products": cuda_products,
     "memory-bound": memory_bound,
     "hashing": hashing,
     "gpt2": gpt2_step,

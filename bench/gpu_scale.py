@@ -18,8 +18,9 @@ class Scale:
     case_step:    every so many conformance cases
     programs:     random programs for generated kernels
     chunk:        inputs of a function at a time, of `inputs` in all, within exhaustive_s seconds
+    tiled:        M, K, N of the product that every tiling computes
     products:     M = N = K; vectors: elements, of rows of `columns`; hashed: bytes
-    batch_s:      of one competitor in a round
+    rounds:       of batches of batch_s seconds of each competitor; 0: every one is called once
     """
 
     case_step: int = 1
@@ -27,6 +28,7 @@ class Scale:
     chunk: int = 2**26
     inputs: int = 2**32
     exhaustive_s: float = 120.0
+    tiled: tuple[int, int, int] = (257, 700, 131)
     products: tuple[int, ...] = (4096, 8192)
     elements: int = 2**26
     columns: int = 1024
@@ -42,11 +44,12 @@ DRY = Scale(
     programs=1,
     chunk=2**12,
     inputs=2**13,
+    tiled=(17, 130, 9),
     products=(48,),
     elements=2**12,
     columns=64,
     hashed=2**13,
-    rounds=1,
+    rounds=0,
     batch_s=0.0,
     gpt=TINY_GPT,
     llama=TINY_LLAMA,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -12,22 +13,22 @@ import triton
 TOO_LARGE = (triton.runtime.errors.OutOfResources, triton.runtime.errors.PTXASError)
 Way = TypeVar("Way", bound=Hashable)
 
-_fastest: dict[tuple[object, ...], object] = {}
+_measured: dict[tuple[object, ...], dict[object, float]] = {}
 
 
 def fastest(key: tuple[object, ...], ways: Iterable[Way], work: Callable[[Way], object]) -> Way:
     """The way whose work takes the least time; what is found for a key is kept."""
-    if key not in _fastest:
-        seconds: dict[Way, float] = {}
+    if key not in _measured:
+        taken: dict[object, float] = {}
         for way in ways:
             try:
-                seconds[way] = milliseconds(lambda way=way: work(way))  # type: ignore[misc]
+                taken[way] = milliseconds(partial(work, way))
             except TOO_LARGE:
                 continue
-        if not seconds:
+        if not taken:
             raise ValueError(f"tuning: got no way that fits this device for {key}")
-        _fastest[key] = min(seconds, key=seconds.__getitem__)
-    return _fastest[key]  # type: ignore[return-value]
+        _measured[key] = taken
+    return min(_measured[key], key=_measured[key].__getitem__)  # type: ignore[return-value]
 
 
 def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -44,6 +45,6 @@ def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
     return min(times)
 
 
-def chosen() -> dict[tuple[object, ...], object]:
-    """The ways that were measured fastest so far, by what they were measured for."""
-    return dict(_fastest)
+def measured() -> dict[tuple[object, ...], dict[object, float]]:
+    """The milliseconds of each way, by what it was measured for."""
+    return {key: dict(taken) for key, taken in _measured.items()}

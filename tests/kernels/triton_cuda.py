@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from dataclasses import replace
 from typing import Any
@@ -14,59 +13,23 @@ import torch
 import kernels
 from kernels import backends, conformance, spec
 from kernels.triton import matmul, tuning
-from tests.kernels.cuda_operands import ROOT, Product, library
-
-FOLDER = ROOT / "tests" / "kernels"
-
-
-class OnCpu:
-    """Stands for kernels._cuda: the same arguments, the kernels of cuda_on_cpu.cpp and hopper_on_cpu.cpp."""
-
-    def __init__(self, any_gpu: ctypes.CDLL, hopper: ctypes.CDLL) -> None:
-        self.any_gpu, self.hopper = any_gpu, hopper
-        self.started: list[tuple[int, int, int]] = []
-
-    def multiply(self, **given: Any) -> None:
-        product = Product(**{name: given[name] for name, _ in Product._fields_ if name in given})
-        product.sums, product.bits = given["sums"] or None, given["qmax"].bit_length()
-        self.start(product, given["digits"], given["tile"], given["cluster"])
-
-    def multiply_residues(self, **given: Any) -> None:
-        product = Product(**{name: given[name] for name in ("a", "b", "M", "N", "P")}, batch=given["planes"])
-        product.terms, product.residues = given["P"], given["out"]
-        product.moduli = (ctypes.c_int32 * 8)(*given["moduli"])
-        self.start(product, 1, given["tile"], given["cluster"])
-
-    def start(self, product: Product, digits: int, tile: int, cluster: int) -> None:
-        self.started.append((digits, tile, cluster))
-        if not tile:
-            self.any_gpu.multiply_on_cpu(ctypes.byref(product), digits)
-            return
-        error = self.hopper.multiply_on_cpu(ctypes.byref(product), digits, tile, cluster, 4, ctypes.c_uint64(5))
-        assert error is None, error.decode()
+from tests.kernels.cuda_stand_in import OnCpu, as_on_hopper
 
 
 @pytest.fixture(scope="module")
 def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> OnCpu:
-    folder = tmp_path_factory.mktemp("cuda")
-    hopper = library(FOLDER / "hopper_on_cpu.cpp", folder)
-    hopper.multiply_on_cpu.restype = ctypes.c_char_p
-    return OnCpu(library(FOLDER / "cuda_on_cpu.cpp", folder), hopper)
+    return OnCpu(tmp_path_factory.mktemp("cuda"))
 
 
 @pytest.fixture
 def cuda(on_cpu: OnCpu, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """kernels.cuda as a machine with Hopper's GPU has it."""
-    monkeypatch.setitem(sys.modules, "kernels._cuda", on_cpu)
-    monkeypatch.setattr(kernels, "_cuda", on_cpu, raising=False)
-    monkeypatch.delitem(sys.modules, "kernels.cuda", raising=False)
-    from kernels import cuda
-
-    monkeypatch.setattr(cuda, "stream", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    """kernels.cuda as a machine with Hopper's GPU has it, for one test."""
+    for name in ("kernels._cuda", "kernels.cuda"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(kernels, "_cuda", None, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", None)
     on_cpu.started.clear()
-    yield cuda
-    monkeypatch.delitem(sys.modules, "kernels.cuda", raising=False)
+    return as_on_hopper(on_cpu)
 
 
 def operands() -> tuple[np.ndarray, np.ndarray]:
