@@ -23,10 +23,11 @@ from protocol.game.messages import (
     claim_seal,
 )
 from protocol.game.types import claim_id
+from protocol.identity import Identity
 from protocol.players.attester import roots_of
-from tests.protocol.attesting import ATTESTED, BOND, FEE, LAW, SALT, TRUTH, WRONG, attester, claim_of, job_of
+from tests.protocol.attesting import ATTESTED, BOND, FEE, LAW, SALT, TRUTH, WRONG, attester, claim_of, commit, job_of
 from tests.protocol.scene import Scene
-from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, VERIFIER
+from tests.protocol.toy import OTHER, SOLVER, SUBMITTER, TERMS, VERIFIER, ToyTrace
 
 GAMES, ERRORS = 80, 4
 PRICE, SLOTS = TERMS.price, ATTESTED.attesters
@@ -77,11 +78,11 @@ def played(seed: int, honest: int, others: int, kind: str, *, cheats: bool, hide
     return scene
 
 
-def whistle(scene: Scene, job: bytes) -> None:
+def whistle(scene: Scene, job: bytes, who: Identity = VERIFIER) -> None:
     claim, root = claim_of(scene), TRUTH.state_root(8)
-    seal = challenge_seal(VERIFIER.address, claim.id, 1, root, SALT)
-    scene.send(VERIFIER, CommitChallenge(claim.id, seal), job)
-    scene.send(VERIFIER, RevealChallenge(claim.id, 1, root, SALT), job)
+    seal = challenge_seal(who.address, claim.id, 1, root, SALT)
+    scene.send(who, CommitChallenge(claim.id, seal), job)
+    scene.send(who, RevealChallenge(claim.id, 1, root, SALT), job)
 
 
 def detected(honest: int, tickets: int) -> float:
@@ -127,6 +128,33 @@ def test_who_repeats_a_cheats_roots_and_who_blows_the_whistle() -> None:
     holds([game.gain(OTHER) for game in games], [2 * FEE, -BOND, 0], chances)
     found = TERMS.solver_bond // 2
     holds([game.gain(VERIFIER) for game in games], [0, found + BOND // 2, found], chances)
+
+
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_solver_that_cheats_with_a_friend_who_objects_first(caught: bool) -> None:
+    """The friend's share of the bond insures the cheat; what is burnt is lost, and the honest verifier is no poorer."""
+    scene = Scene()
+    job = claimed_by(scene, WRONG)
+    whistle(scene, job, OTHER)
+    # Where nobody else objects the friend falls silent; where somebody does the solver gives up before both.
+    players = [scene.verifier(TRUTH, OTHER), scene.verifier(TRUTH)] if caught else [scene.solver(WRONG)]
+    for _ in range(8):
+        scene.play(*players)
+        scene.after(TERMS.move_period_s - 10)
+    scene.after(10_000)
+    both = scene.gain(SOLVER) + scene.gain(OTHER)
+    bond, stake = TERMS.solver_bond, TERMS.challenge_bond
+    assert both == (-(bond - bond // 2) if caught else PRICE - (stake - stake // 2))
+    assert scene.gain(VERIFIER) == 0
+
+
+def claimed_by(scene: Scene, trace: ToyTrace) -> bytes:
+    """A job without attesters, all of whose steps the solver claims."""
+    job = scene.post(LAW, TERMS)
+    scene.send(SOLVER, PlaceBid(PRICE, LAW.interval), job)
+    scene.send(SUBMITTER, AcceptBid(SOLVER.address), job)
+    scene.send(SOLVER, commit(scene, job, trace), job)
+    return job
 
 
 def test_an_honest_solver_earns_its_price() -> None:
