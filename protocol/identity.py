@@ -17,10 +17,12 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from engine.canonical import from_canonical, to_canonical
+from engine.files import read_file
 from protocol.game.messages import Message, message_from_bytes
 from protocol.game.rules import Refused, Rule, require
 
 SIGNATURE_SIZE = 65
+MOST_OF_A_KEYSTORE, MOST_WORK = 2**16, 2**22
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 TYPES = {
     "EIP712Domain": [{"name": "name", "type": "string"}, {"name": "version", "type": "string"}],
@@ -105,8 +107,15 @@ class Identity:
 
     @classmethod
     def load(cls, path: str | Path, password: str) -> Identity:
-        """The identity of a keystore file; a ValueError for a wrong password."""
-        return cls.of_key(bytes(Account.decrypt(Path(path).read_text(), password)))
+        """The identity of a keystore file; a ValueError for a wrong password, and for a file that is none."""
+        data = read_file(Path(path), "key", MOST_OF_A_KEYSTORE)
+        try:
+            content = json.loads(data)
+            _require_little_work(content["crypto"]["kdfparams"])
+            return cls.of_key(bytes(Account.decrypt(content, password)))
+        except Exception as error:  # the library raises whatever a wrong field leads to
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"key: {path} is no keystore file of this password: {reason:.200}") from None
 
     def save(self, path: str | Path, password: str) -> None:
         """Write a keystore file (Web3 Secret Storage, scrypt) that only the owner may read; an existing one stays."""
@@ -128,6 +137,14 @@ class Identity:
     def sign_data(self, data: dict[str, Any]) -> bytes:
         """This key's signature of typed data (EIP-712)."""
         return bytes(self._account.sign_message(_signable(data)).signature)
+
+
+def _require_little_work(parameters: dict[str, int]) -> None:
+    """A file says itself how long its password takes to try, and how much memory; ours asks for n * r of 2^21."""
+    named = {name: parameters[name] for name in ("n", "r", "p", "c", "dklen") if name in parameters}
+    scrypt = named.get("n", 1) * named.get("r", 1) * named.get("p", 1)
+    if scrypt > MOST_WORK or named.get("c", 1) > MOST_WORK or named.get("dklen", 32) != 32:
+        raise ValueError(f"got {named}, want a key of 32 bytes and n * r * p, or c, of {MOST_WORK} or less")
 
 
 def require_signature(signed: Signed, domain: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Strin
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from protocol.game.ledger import Transfer
 
@@ -77,6 +77,11 @@ class Database:
             raise ValueError(
                 f"coordinator: {self.url} cannot be opened; is another coordinator using it? {error.orig}"
             ) from None
+        except DatabaseError as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: DatabaseError) -> ValueError:
+        return ValueError(f"coordinator: {self.url} is damaged, or no database: {error.orig}")
 
     def _prepare(self, params_hash: str) -> None:
         with self._transaction():
@@ -95,15 +100,24 @@ class Database:
         with self.connection.begin():
             yield
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """A transaction that writes nothing; a ValueError where the file is damaged."""
+        try:
+            with self._transaction():
+                yield
+        except DatabaseError as error:
+            raise self._damaged(error) from None
+
     def records(self) -> Iterator[Record]:
         """The log from its beginning."""
-        with self._transaction():
+        with self._reading():
             rows = self.connection.execute(LOG.select().order_by(LOG.c.sequence)).all()
         return (Record(row.sequence, row.now, row.id, row.record, row.chain) for row in rows)
 
     def balances(self) -> dict[str, int]:
         """The stored balances."""
-        with self._transaction():
+        with self._reading():
             return {row.account: row.balance for row in self.connection.execute(BALANCES.select())}
 
     def journal(self) -> list[Transfer]:
