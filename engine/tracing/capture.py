@@ -25,6 +25,7 @@ from engine.tracing.complex_pairs import remove_complex_views
 from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
+from engine.tracing.hidden_state import Counters
 from engine.tracing.known_values import KnownValues
 from engine.tracing.packed import closed_sequences
 from engine.tracing.plain_layers import attributes_as_they_are, plain_layers
@@ -72,6 +73,7 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
     """
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     seen: dict[str, tuple[str, ...]] = {}
+    counters = Counters(model, loss)
 
     def step(*flat: Tensor) -> list[Tensor]:
         values = iter(flat)
@@ -85,12 +87,13 @@ def capture(model: torch.nn.Module, loss: Loss, batch: Mapping[str, Tensor]) -> 
             with lines.noted():
                 gradients = _gradients(metrics["loss"], leaves)
             states = held_by(model, leaves, states)
+            counters.note()
         seen.update(metrics=tuple(metrics), gradients=tuple(gradients))
         return [value.detach().clone() for group in (metrics, gradients, leaves, states) for value in group.values()]
 
     key = torch.zeros(3, dtype=torch.int64)
     flat = [*(p.detach() for p in parameters.values()), *buffers.values(), *batch.values(), key]
-    graph = without_mutation(graph_of(step, flat), flat)
+    graph = without_mutation(counters.steady(lambda: graph_of(step, flat)), flat)
     return Captured(graph, seen["metrics"], seen["gradients"])
 
 

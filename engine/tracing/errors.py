@@ -30,11 +30,12 @@ def place(stack: str | None) -> str:
     """`file:line` of the innermost frame outside torch and the tracer, or UNKNOWN."""
     frames = [(m["file"], m["line"]) for m in FRAME.finditer(stack or "")]
     inner = max((number for number, (file, _) in enumerate(frames) if file == CAPTURE), default=-1) + 1
-    users = [(file, line) for file, line in frames[inner:] if _is_users(file)]
+    users = [(file, line) for file, line in frames[inner:] if is_users(file)]
     return f"{users[-1][0]}:{users[-1][1]}" if users else UNKNOWN
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
+    """Whether a file is neither torch's nor the tracer's."""
     return not file.startswith((TORCH, OURS, "<")) and not file.endswith(
         ("engine/trace.py", "contextlib.py", "runpy.py")
     )
@@ -85,7 +86,7 @@ class UsersLines(TorchDispatchMode):
 def _users_line() -> str:
     frame = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename != CAPTURE:
-        if _is_users(frame.f_code.co_filename):
+        if is_users(frame.f_code.co_filename):
             return f'File "{frame.f_code.co_filename}", line {frame.f_lineno}'
         frame = frame.f_back  # type: ignore[assignment]
     return NO_LINE

@@ -21,6 +21,7 @@ from engine.tracing.ctc import MEAN, SUM, ctc_loss
 from engine.tracing.errors import TraceError
 from engine.tracing.fourier import istft, stft
 from engine.tracing.grid_sample import grid_sampler
+from engine.tracing.hidden_state import REFUSED
 from engine.tracing.own_decompositions import masked_scatter
 from engine.tracing.packed import gru_step, lstm, pack, pad, recurrent, relu_step, tanh_step
 
@@ -32,7 +33,7 @@ def rewritten(model: nn.Module) -> Iterator[None]:
     """The functions of REWRITTEN are ours, under every name that a file or a layer of the model has for them."""
     with ExitStack() as stack:
         replaced: dict[int, Any] = {}
-        for owner, name, ours in REWRITTEN:
+        for owner, name, ours in (*REWRITTEN, *REFUSED):
             torchs = getattr(owner, name)
             new = ours if isinstance(ours, property) else _given(ours, torchs)
             stack.enter_context(patch.object(owner, name, new))

@@ -1,0 +1,79 @@
+"""What a loss reads beside its inputs would be read once: other random numbers and Python's counters are refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from random import uniform
+
+import numpy as np
+import pytest
+import torch
+from small_nets import PAIRS, Around, distance
+from torch import Tensor, nn
+
+from bench.plain_torch import job_of, require_equal
+from engine.trace import TraceError, trace
+
+ONCE = "would be drawn once, while tracing, and be the same in every step; draw with torch"
+STEPS = 0
+
+
+def seeded(x: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return x + torch.rand_like(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x if random.random() < 0.5 else -x, rf"random\.random {ONCE}"),
+        (lambda x: x * uniform(0, 1), rf"random\.uniform {ONCE}"),
+        (lambda x: x * float(np.random.beta(0.2, 0.2)), rf"np\.random\.beta {ONCE}"),
+        (seeded, r"torch\.manual_seed would change nothing: the job's seed decides"),
+    ],
+)
+def test_refuses_random_numbers_that_no_step_would_draw_again(
+    function: Callable[[Tensor], Tensor], message: str
+) -> None:
+    before = random.random, np.random.beta, uniform
+    with pytest.raises(TraceError, match=message) as caught:
+        trace(job_of(Around(function), distance, PAIRS))
+    assert "test_trace_hidden_state.py:" in str(caught.value)
+    assert (random.random, np.random.beta, uniform) == before
+    torch.manual_seed(0)
+
+
+class Annealed(nn.Module):
+    """A weight that rises with the calls."""
+
+    def __init__(self, reads: Callable[[int], float]) -> None:
+        super().__init__()
+        self.layer, self.calls, self.reads = nn.Linear(4, 4), 0, reads
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.layer(x) * self.reads(self.calls)
+
+
+@pytest.mark.parametrize("reads", [lambda calls: calls / 10, lambda calls: 2.0 if calls > 1 else torch.tensor(1.0)])
+def test_refuses_a_loss_that_depends_on_its_own_count(reads: Callable[[int], float]) -> None:
+    model = Annealed(reads)
+    with pytest.raises(TraceError, match=r"numbers of Python that it changes: Annealed\.calls \(0, then 1\); .*buffer"):
+        trace(job_of(model, distance, PAIRS))
+    assert model.calls == 0
+
+
+def test_refuses_a_loss_that_depends_on_a_count_of_its_file() -> None:
+    def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        global STEPS
+        STEPS += 1
+        return distance(model, batch) * min(1.0, STEPS / 10)
+
+    with pytest.raises(TraceError, match=r"numbers of Python that it changes: STEPS \(0, then 1\)"):
+        trace(job_of(nn.Linear(4, 4), loss, PAIRS))
+    assert STEPS == 0
+
+
+def test_a_count_that_changes_nothing_is_let_be() -> None:
+    require_equal(job_of(Annealed(lambda calls: 0.5), distance, PAIRS))
