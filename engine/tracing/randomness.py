@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from engine.tracing.distributions import RULES as OF_DISTRIBUTIONS
+from engine.tracing.distributions import refuse_generator
 from engine.tracing.errors import TraceError
 from kernels.backends import available, run
 
@@ -100,12 +102,12 @@ def _as(result: Tensor, like: Tensor | None, kwargs: dict[str, Any]) -> Tensor:
 
 
 def _bernoulli(mode: ExplicitRandomness, x: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return (mode.uniform(x.shape) < (x if p is None else p)).to(x.dtype)
 
 
 def _bernoulli_(mode: ExplicitRandomness, x: Tensor, p: float | Tensor = 0.5, *, generator: Any = None) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return x.copy_((mode.uniform(x.shape) < p).to(x.dtype))
 
 
@@ -117,12 +119,12 @@ def _native_dropout(mode: ExplicitRandomness, x: Tensor, p: float, train: bool |
 
 
 def _rand(mode: ExplicitRandomness, size: Sequence[int], generator: Any = None, **kwargs: Any) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return _as(mode.uniform(size), None, kwargs)
 
 
 def _randn(mode: ExplicitRandomness, size: Sequence[int], generator: Any = None, **kwargs: Any) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return _as(mode.normal(size), None, kwargs)
 
 
@@ -147,7 +149,7 @@ def _randint(mode: ExplicitRandomness, high: int, size: Sequence[int], generator
 def _randint_low(
     mode: ExplicitRandomness, low: int, high: int, size: Sequence[int], generator: Any = None, **kwargs: Any
 ) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     drawn = _integers(mode, low, high, size)
     return drawn.to(kwargs["dtype"]) if kwargs.get("dtype") else drawn
 
@@ -163,33 +165,33 @@ def _randint_like_low(mode: ExplicitRandomness, x: Tensor, low: int, high: int, 
 def _uniform_(
     mode: ExplicitRandomness, x: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Any = None
 ) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return x.copy_(mode.uniform(x.shape) * (high - low) + low)
 
 
 def _normal_(
     mode: ExplicitRandomness, x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
 ) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return x.copy_(mode.normal(x.shape) * std + mean)
 
 
 def _normal_of(
     mode: ExplicitRandomness, mean: Any, std: Any = 1.0, *size: Any, generator: Any = None, **_: Any
 ) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     like = next((value for value in (mean, std) if isinstance(value, Tensor)), None)
     return mode.normal(like.shape if like is not None else size[0]) * std + mean
 
 
 def _exponential_(mode: ExplicitRandomness, x: Tensor, rate: float = 1.0, *, generator: Any = None) -> Tensor:
     """Minus the logarithm of a uniform number in (0, 1]."""
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return x.copy_(torch.log(mode.uniform(x.shape) + UNIT) * (-1.0 / rate))
 
 
 def _randperm(mode: ExplicitRandomness, n: int, *, generator: Any = None, **kwargs: Any) -> Tensor:
-    _refuse_generator(generator)
+    refuse_generator(generator)
     return torch.argsort(mode.bits([n]), stable=True)
 
 
@@ -197,7 +199,7 @@ def _multinomial(
     mode: ExplicitRandomness, p: Tensor, count: int, replacement: bool = False, *, generator: Any = None
 ) -> Tensor:
     """Without replacement the largest of p / exponential numbers, with it the places of uniform ones in p's sums."""
-    _refuse_generator(generator)
+    refuse_generator(generator)
     if not replacement or count == 1:
         waits = -torch.log(mode.uniform(p.shape) + UNIT)
         return torch.topk(p / torch.where(p > 0, waits.clamp_min(UNIT), 1.0), count).indices
@@ -208,7 +210,7 @@ def _multinomial(
 
 def _random_(mode: ExplicitRandomness, x: Tensor, *ends: int, generator: Any = None) -> Tensor:
     """Integers below `to`, from `from` or 0."""
-    _refuse_generator(generator)
+    refuse_generator(generator)
     low, high = (0, *ends)[-2:]
     return x.copy_(_integers(mode, low, high, x.shape).to(x.dtype))
 
@@ -223,7 +225,7 @@ def _rrelu(
     generator: Any = None,
 ) -> Tensor:
     """Slopes of its own for every negative element, which `noise` keeps for the gradient."""
-    _refuse_generator(generator)
+    refuse_generator(generator)
     if not training:
         return aten.leaky_relu(x, (lower + upper) / 2)
     noise.copy_(torch.where(x <= 0, mode.uniform(x.shape) * (upper - lower) + lower, 1.0))
@@ -234,12 +236,8 @@ def _rrelu_(mode: ExplicitRandomness, x: Tensor, *options: Any, **kwargs: Any) -
     return x.copy_(_rrelu(mode, x, *options, **kwargs))
 
 
-def _refuse_generator(generator: Any) -> None:
-    if generator is not None:
-        raise TraceError("trace: got a random operator with a generator of its own, want none: the job's seed decides")
-
-
 RULES: dict[Any, Callable[..., Any]] = {
+    **OF_DISTRIBUTIONS,
     aten.bernoulli.default: _bernoulli,
     aten.bernoulli.p: _bernoulli,
     aten.bernoulli_.float: _bernoulli_,

@@ -117,6 +117,14 @@ DRAWN: dict[str, Function] = {
         + torch.multinomial(x.detach().softmax(1), 7, replacement=True).sum()
         + torch.multinomial(tensor([0.0, 2, 1]), 2).sum()
     ),
+    "drawn numbers of other kinds": lambda x: (
+        x * D.Gamma(positive(x.detach()) * 2 - 0.8, tensor(2.0)).sample()
+        + D.Beta(tensor(0.2), tensor(0.2)).sample((4, 6))
+        + D.Dirichlet(positive(x.detach())).sample()
+        + torch.empty(4, 6).cauchy_(0.1, 0.01)
+        + torch.empty(4, 6).log_normal_(0.1, 0.2)
+        + torch.empty(4, 6).geometric_(0.4)
+    ),
     "drawn integers": lambda x: x * torch.empty(4, 6).random_(5) + torch.empty(4, 6, dtype=torch.long).random_(2, 9),
 }
 
