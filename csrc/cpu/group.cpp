@@ -110,7 +110,7 @@ class Worker {
 
     void run_section(const Phase &phase, const Section &section, const Piece &piece) {
         const int64_t linked = section.links.empty() ? 0 : piece.size / LINK_ELEMENTS * LINK_ELEMENTS;
-        if (linked) run_chain(section, piece, linked);
+        if (linked) run_chain(section, piece, linked, section.reduced.empty() ? -1 : phase.fetched);
         if (linked == piece.size) return;
         for (size_t i = section.first; i < section.last; ++i) run_step(plan_.steps[i], piece, linked);
         for (size_t i : section.reduced) {
@@ -119,7 +119,7 @@ class Worker {
         }
     }
 
-    void run_chain(const Section &section, const Piece &piece, int64_t n) {
+    void run_chain(const Section &section, const Piece &piece, int64_t n, int32_t fetched) {
         chain_.clear();
         for (const LinkPlan &link : section.links) {
             const int64_t offset = piece.row * link.row_bytes + piece.at * link.at_bytes;
@@ -127,13 +127,17 @@ class Worker {
         }
         for (int64_t at = 0; at < n; at += LINK_ELEMENTS) {
             if (section.fetches) fetch(piece.at + at);
+            if (fetched >= 0) fetch_lines(places_[fetched], piece.at + at);
             Code::start(chain_.data(), at);
         }
     }
 
     void fetch(int64_t at) const {
-        for (const char *next : next_)
-            for (int64_t i = 0; i < LINK_ELEMENTS; i += 16) __builtin_prefetch(next + 4 * (at + i));
+        for (const char *next : next_) fetch_lines(next, at);
+    }
+
+    static void fetch_lines(const char *from, int64_t at) {
+        for (int64_t i = 0; i < LINK_ELEMENTS; i += 16) __builtin_prefetch(from + 4 * (at + i));
     }
 
     // Where a register's values lie from this element of a piece on; or the value of the piece's row.
@@ -170,7 +174,7 @@ class Worker {
             if (step.op == AT_amin)
                 keep(step, row, amin_row(x, n));
             else if (step.op == AT_amax)
-                keep(step, row, fetched ? amax_row<true>(x, n, fetched) : amax_row<false>(x, n));
+                keep(step, row, amax_row(x, n));
             else
                 keep(step, row,
                      fetched ? sum_row<true>(x, n, scales_[row], fetched) : sum_row<false>(x, n, scales_[row]));

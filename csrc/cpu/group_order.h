@@ -135,8 +135,7 @@ void find_fetched_outputs(const isobit_group &group, Plan &plan) {
     }
     for (size_t i = plan.phases.size(); i-- > 0 && !outputs.empty();) {
         Phase &phase = plan.phases[i];
-        if (phase.by_pieces || (plan.steps[phase.first].op != AT_sum && plan.steps[phase.first].op != AT_amax))
-            continue;
+        if (phase.by_pieces ? phase.reduced.empty() : plan.steps[phase.first].op != AT_sum) continue;
         phase.fetched = outputs.front();
         outputs.erase(outputs.begin());
     }

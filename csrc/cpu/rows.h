@@ -47,19 +47,12 @@ static inline float sum_row(const float *x, int64_t n, const FixedPoint &scale, 
     return store(sum_of_integers<FETCHES>(x, n, scale.into, fetched), scale);
 }
 
-template <bool FETCHES = false>
-static inline float amax_row(const float *x, int64_t n, [[maybe_unused]] const float *fetched = nullptr) {
-    constexpr int64_t BLOCK = 256;
+static inline float amax_row(const float *x, int64_t n) {
     int32_t most = INT32_MIN;
     uint32_t least = UINT32_MAX;
-    for (int64_t begin = 0; begin < n; begin += BLOCK) {
-        const int64_t end = std::min(n, begin + BLOCK);
-        if (FETCHES)
-            for (int64_t i = begin; i < end; i += 16) __builtin_prefetch(fetched + i);
-        for (int64_t i = begin; i < end; ++i) {
-            const uint32_t bits = bits_of(x[i]);
-            most = std::max(most, static_cast<int32_t>(bits)), least = std::min(least, bits);
-        }
+    for (int64_t i = 0; i < n; ++i) {
+        const uint32_t bits = bits_of(x[i]);
+        most = std::max(most, static_cast<int32_t>(bits)), least = std::min(least, bits);
     }
     return float_of(most >= 0 ? static_cast<uint32_t>(most) : least);
 }
