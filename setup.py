@@ -25,7 +25,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # an isolated build does not look here
-from kernels.native_interface import interface  # noqa: E402
+from kernels.native_sources import digest_of  # noqa: E402
 
 MACHINE = os.environ.get("ISOBIT_MACHINE") or platform.machine()
 X86 = MACHINE.lower() in ("x86_64", "amd64")
@@ -136,8 +136,10 @@ def cpu_units(folder: Path, extra: tuple[str, ...] = ()) -> list[Unit]:
     units = [
         Unit(source, folder / "host" / f"{source.stem}.o", (*base, "-DISOBIT_ISA=host"))
         for source in sorted((ROOT / "csrc").glob("*.cpp"))
-        if source.name != "bind.cpp"
+        if source.name not in ("bind.cpp", "sources.cpp")
     ]
+    digest = f'-DISOBIT_SOURCES="{digest_of(ROOT / "csrc")}"'
+    units.append(Unit(ROOT / "csrc" / "sources.cpp", folder / "host" / "sources.o", (*base, digest)))
     for isa, flags in ISA_FLAGS.items():
         for source in sorted((ROOT / "csrc" / "cpu").glob("*.cpp")):
             units.append(Unit(source, folder / isa / f"{source.stem}.o", (*base, *flags, f"-DISOBIT_ISA={isa}")))
@@ -152,15 +154,7 @@ def bind_unit(folder: Path, source: Path = ROOT / "csrc" / "bind.cpp") -> Unit:
 
     includes = (f"-I{sysconfig.get_paths()['include']}", f"-I{pybind11.get_include()}")
     name = f"bind{sysconfig.get_config_var('EXT_SUFFIX')}.o"
-    offers = f'-DISOBIT_INTERFACE="{interface(ROOT / "csrc")}"'
-    command = (
-        *compiler(),
-        *FLAGS,
-        "-DNDEBUG",
-        "-DISOBIT_ISA=host",
-        offers,
-        *includes,
-    )  # NDEBUG: pybind11 checks nothing
+    command = (*compiler(), *FLAGS, "-DNDEBUG", "-DISOBIT_ISA=host", *includes)  # NDEBUG: pybind11 checks nothing
     return Unit(source, folder / source.parent.name / name, command)
 
 

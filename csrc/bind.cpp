@@ -6,6 +6,10 @@
 
 namespace py = pybind11;
 
+namespace isobit {
+const char *sources();  // sources.cpp
+}
+
 namespace {
 
 using isobit::binding::thread_count;
@@ -147,7 +151,7 @@ py::bytes root_of_hashes(const py::bytes &joined) {
 
 PYBIND11_MODULE(_native, module) {
     module.doc() = "The native operators and hashes; kernels.native gives them the form of a backend.";
-    module.attr("interface") = ISOBIT_INTERFACE;  // of these sources: kernels/native_library.py refuses a stale module
+    module.attr("sources") = isobit::sources();  // kernels/native_library.py refuses a module of others
     module.def(
         "run", &run, py::arg("name"), py::arg("inputs"), py::arg("attributes"), py::arg("dtype"), py::arg("shape"),
         py::arg("threads") = 1, py::arg("out") = py::none(),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kernels.native_interface import interface
+from kernels.native_sources import digest_of
 
 VARIABLE = "OMP_WAIT_POLICY"
 SOURCES = Path(__file__).parents[1] / "csrc"
@@ -30,9 +30,9 @@ def _idle_threads_sleep() -> Iterator[None]:
 
 
 def require_current(module: Any, csrc: Path = SOURCES) -> None:
-    """An ImportError unless the module was built from this source tree's binding. An installed package has no other."""
-    built = getattr(module, "interface", "")
-    if (csrc / "bind.cpp").exists() and built != interface(csrc):
+    """An ImportError unless the module was built from the sources beside it. An installed package has none."""
+    built = getattr(module, "sources", "")
+    if (csrc / "bind.cpp").exists() and built != digest_of(csrc):
         raise ImportError(
             f"{module.__file__} was built from other sources than {csrc}:"
             " build it again with `python setup.py build_ext --inplace`"

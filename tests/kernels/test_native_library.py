@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from kernels import backends
-from kernels.native_interface import interface
+from kernels.native_sources import digest_of
 
 pytestmark = pytest.mark.skipif(bool(backends.missing("native")), reason="needs the native library")
 CSRC = Path(__file__).parents[2] / "csrc"
@@ -17,13 +17,11 @@ CSRC = Path(__file__).parents[2] / "csrc"
 
 @pytest.fixture
 def csrc(tmp_path: Path) -> Path:
-    """A copy of the sources that say what the module offers."""
-    for path in [*CSRC.glob("bind*"), CSRC / "isobit.h", CSRC / "operators.h"]:
-        shutil.copy(path, tmp_path)
-    return tmp_path
+    """A copy of the sources."""
+    return shutil.copytree(CSRC, tmp_path / "csrc")
 
 
-@pytest.mark.parametrize("name", ["bind.cpp", "bind_arrays.h", "isobit.h", "operators.h"])
+@pytest.mark.parametrize("name", ["bind.cpp", "bind_arrays.h", "isobit.h", "cpu/group.cpp", "cpu/tensor.h"])
 def test_a_module_of_other_sources_is_refused(csrc: Path, name: str) -> None:
     from kernels.native_library import library, require_current
 
@@ -44,10 +42,10 @@ def test_a_module_without_a_digest_is_refused_where_there_are_sources(csrc: Path
     require_current(old, tmp_path / "installed")
 
 
-def test_a_new_header_of_the_binding_is_part_of_the_digest(csrc: Path) -> None:
-    before = interface(csrc)
-    (csrc / "bind_more.h").write_text("")
-    assert interface(csrc) not in (before, interface(CSRC)) and before == interface(CSRC)
+def test_a_new_file_is_part_of_the_digest(csrc: Path) -> None:
+    before = digest_of(csrc)
+    (csrc / "cpu" / "more.h").write_text("")
+    assert digest_of(csrc) not in (before, digest_of(CSRC)) and before == digest_of(CSRC)
 
 
 def test_the_door_says_what_to_build(monkeypatch: pytest.MonkeyPatch, csrc: Path) -> None:
