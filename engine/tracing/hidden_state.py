@@ -101,9 +101,10 @@ class Counters:
 
 
 def _counted(names: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
-    changed = [name for name, value in earlier.items() if names.get(name) is not value and names.get(name) != value]
-    are_numbers = all(type(earlier[name]) in NUMBERS and type(names.get(name)) in NUMBERS for name in changed)
-    return changed if are_numbers else []
+    changed = [name for name, value in earlier.items() if names.get(name) is not value]
+    if not all(type(earlier[name]) in NUMBERS and type(names.get(name)) in NUMBERS for name in changed):
+        return []
+    return [name for name in changed if names[name] != earlier[name]]
 
 
 def _same(graph: GraphModule, other: GraphModule) -> bool:

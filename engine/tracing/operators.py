@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch._subclasses.complex_tensor import ComplexTensor
+from torch.nn import attention
 
 from engine.tracing.decompositions import DECOMPOSED
 from engine.tracing.fourier import RULES as TRANSFORMS
@@ -65,7 +66,13 @@ def text() -> str:
 
 
 def _functions() -> list[str]:
-    homes = {torch: "torch", torch._VF: "torch", torch.Tensor: "torch.Tensor", ComplexTensor: "torch.Tensor"}
+    homes = {
+        torch: "torch",
+        torch._VF: "torch",
+        torch.Tensor: "torch.Tensor",
+        attention: "torch.nn.attention",
+        ComplexTensor: "torch.Tensor",
+    }
     return [f"{homes.get(owner, 'torch.nn.functional')}.{name}" for owner, name, _ in REWRITTEN]
 
 

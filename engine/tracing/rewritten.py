@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from math import log, pi
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.complex_tensor import ComplexTensor
+from torch.nn import attention
 
 from engine.tracing.ctc import MEAN, SUM, ctc_loss
 from engine.tracing.errors import TraceError
@@ -165,6 +166,17 @@ def _multi_margin_loss(
     return loss.mean() if reduction == MEAN else loss.sum() if reduction == SUM else loss
 
 
+def _multilabel_margin_loss(torchs: Torch, input: Tensor, target: Tensor, reduction: int = MEAN) -> Tensor:
+    """How far every class that is not among the right ones, [..., C] up to the first -1, comes within 1 of theirs."""
+    is_named = (target >= 0).long().cumprod(-1)
+    place = target.clamp_min(0)
+    is_other = torch.zeros_like(target).scatter_add(-1, place, is_named) == 0
+    short = (1 - input.gather(-1, place).unsqueeze(-1) + input.unsqueeze(-2)).clamp_min(0)
+    counted = is_named.unsqueeze(-1) * is_other.unsqueeze(-2)
+    loss = (short * counted).sum((-2, -1)) / input.shape[-1]
+    return loss.mean() if reduction == MEAN else loss.sum() if reduction == SUM else loss
+
+
 def _batch_norm(torchs: Torch, layer: nn.modules.batchnorm._BatchNorm, input: Tensor) -> Tensor:
     """A layer without momentum keeps the mean over all its steps, whose number torch would read as a Python number."""
     mean, var, steps = layer.running_mean, layer.running_var, layer.num_batches_tracked
@@ -225,6 +237,8 @@ REWRITTEN: tuple[tuple[Any, str, Callable[..., Any] | property], ...] = (
     (F, "pdist", _pdist),
     (torch, "pdist", _pdist),
     (torch._C._nn, "multi_margin_loss", _multi_margin_loss),
+    (torch._C._nn, "multilabel_margin_loss", _multilabel_margin_loss),
+    (attention, "sdpa_kernel", lambda torchs, *args, **kwargs: nullcontext()),  # as written, whatever a model prefers
     (torch, "bincount", _bincount),
     (Tensor, "bincount", _bincount),
     (torch, "masked_scatter", lambda torchs, *args: masked_scatter(*args)),

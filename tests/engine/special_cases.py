@@ -9,6 +9,7 @@ import torch
 import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tests.engine.operator_cases import classes, image, positive, volume
 
@@ -65,6 +66,11 @@ def _written(x: Tensor) -> Tensor:
     return torch.stack(parts) + torch.stack(moved)
 
 
+def attended(x: Tensor) -> Tensor:
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+        return F.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], is_causal=True)
+
+
 OTHERS: dict[str, Function] = {
     "renormed": lambda x: x * x.detach().renorm(2, 0, 1.0),
     "a diagonal, written": lambda x: x.diagonal_scatter(x[:, 0] * 2),
@@ -85,6 +91,11 @@ OTHERS: dict[str, Function] = {
         F.multi_margin_loss(x, classes(), 2, 0.5, positive(x.detach()[0]), reduction="none")
         + F.multi_margin_loss(x, classes())
     ),
+    "margins of several classes": lambda x: (
+        F.multilabel_margin_loss(x, tensor([[0, 5, -1, 2, 0, 0], [3, -1, 0, 0, 0, 0], [-1] * 6, [0, 1, 2, 3, 4, 5]]))
+        + F.multilabel_margin_loss(x[0] * 2, tensor([1, 2, -1, -1, -1, -1]), reduction="sum")
+    ),
+    "attention of another kernel": lambda x: attended(x),
     "unpooled": lambda x: F.max_unpool2d(*F.max_pool2d(image(x), 2, return_indices=True), 2),
     "unpooled volumes": lambda x: F.max_unpool3d(*F.max_pool3d(volume(x), 2, return_indices=True), 2),
 }

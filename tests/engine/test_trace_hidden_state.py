@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_nets import PAIRS, Around, distance
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from bench.plain_torch import job_of, require_equal
 from engine.trace import TraceError, trace
@@ -73,6 +74,15 @@ def test_refuses_a_loss_that_depends_on_a_count_of_its_file() -> None:
     with pytest.raises(TraceError, match=r"numbers of Python that it changes: STEPS \(0, then 1\)"):
         trace(job_of(nn.Linear(4, 4), loss, PAIRS))
     assert STEPS == 0
+
+
+def test_tensors_that_a_layer_makes_again_in_every_call_are_no_counts() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 4)
+    prune.l1_unstructured(model, "weight", 0.4)
+    program = trace(job_of(model, distance, PAIRS)).program
+    names = [value.name for value in program.inputs_of("state")]
+    assert names[:3] == ["parameter.bias", "parameter.weight_orig", "buffer.weight_mask"]
 
 
 def test_a_count_that_changes_nothing_is_let_be() -> None:
