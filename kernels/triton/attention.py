@@ -7,6 +7,7 @@ operators one by one whatever the tiles. Only what is per row, and the maxima of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ from kernels.triton.tilings import DIGITS
 from kernels.triton.tuning import TOO_LARGE
 
 Tile = tuple[int, int]
-# Rows and columns of a tile, tried until one fits this device's shared memory and registers.
+# Rows and columns of a tile, tried until one fits this device's shared memory and registers; the kernel of columns
+# takes the same with rows and columns exchanged, since its own come first in its products.
 TILES: tuple[Tile, ...] = ((64, 64),) if INTERPRETED else ((64, 64), (64, 32), (32, 64), (32, 32))
 
 
@@ -55,31 +57,22 @@ class _Launch:
     """The kernels for one layout of inputs."""
 
     def __init__(self, attention: Attention, axes: tuple[Axes, ...], tiles: Sequence[Tile]) -> None:
-        self.attention, self.tiles = attention, list(tiles)
-        self.text = AttentionText(attention, axes)
-        self.row_kernel = kernel_of(self.text.row_text(), "row_kernel")
-        self.column_kernel = kernel_of(self.text.column_text(), "column_kernel") if self.text.has_columns else None
+        self.attention, self.text = attention, AttentionText(attention, axes)
+        B, M, N = attention.B, attention.M, attention.N
+        row_kernel = kernel_of(self.text.row_text(), "row_kernel")
+        self.kernels = [_Tiled(row_kernel, list(tiles), lambda R, C: B * triton.cdiv(M, R))]
+        if self.text.has_columns:
+            column_kernel = kernel_of(self.text.column_text(), "column_kernel")
+            self.kernels.append(_Tiled(column_kernel, exchanged(tiles), lambda R, C: B * triton.cdiv(N, C)))
 
     def run(
         self, matrices: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], results: Sequence[torch.Tensor]
     ) -> None:
         arguments = self._arguments(matrices, inputs, results)
-        while True:
-            try:
-                self._run(arguments)
-                return
-            except TOO_LARGE:
-                if len(self.tiles) == 1:
-                    raise
-                del self.tiles[0]
-
-    def _run(self, arguments: list[torch.Tensor]) -> None:
-        (R, C), shape = self.tiles[0], self.attention
-        table = tables(arguments[0].device)
+        arguments.append(tables(arguments[0].device))
         with np.errstate(all="ignore"):  # the interpreter computes with NumPy, which warns of infinities
-            self.row_kernel[(shape.B * triton.cdiv(shape.M, R),)](*arguments, table, R=R, C=C, **OPTIONS)
-            if self.column_kernel is not None:
-                self.column_kernel[(shape.B * triton.cdiv(shape.N, C),)](*arguments, table, R=R, C=C, **OPTIONS)
+            for kernel in self.kernels:
+                kernel.run(arguments)
 
     def _arguments(
         self, matrices: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], results: Sequence[torch.Tensor]
@@ -104,6 +97,29 @@ class _Launch:
         """Memory for the values per row that only the kernel of columns reads."""
         dtypes = [DTYPE[self.text.values[number].dtype] for number in self.text.stored[first:]]
         return [torch.empty(self.attention.B * self.attention.M, dtype=dtype, device=device) for dtype in dtypes]
+
+
+class _Tiled:
+    """A kernel, the tiles that are left to try on this device, and its programs for a tile."""
+
+    def __init__(self, kernel: Any, tiles: list[Tile], programs: Callable[[int, int], int]) -> None:
+        self.kernel, self.tiles, self.programs = kernel, tiles, programs
+
+    def run(self, arguments: Sequence[torch.Tensor]) -> None:
+        while True:
+            R, C = self.tiles[0]
+            try:
+                self.kernel[(self.programs(R, C),)](*arguments, R=R, C=C, **OPTIONS)
+                return
+            except TOO_LARGE:
+                if len(self.tiles) == 1:
+                    raise
+                del self.tiles[0]
+
+
+def exchanged(tiles: Sequence[Tile]) -> list[Tile]:
+    """The tiles of the kernel of columns."""
+    return [(columns, rows) for rows, columns in tiles]
 
 
 def quantised(x: torch.Tensor, width: str, alignment: int) -> list[torch.Tensor]:

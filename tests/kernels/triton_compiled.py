@@ -50,6 +50,7 @@ FLOAT_PRODUCT = {
     100: r"(tcgen05\.mma\.cta_group::1\.kind::f16|mma\.sync\.aligned\.m16n8k16\S*\.bf16)",
     120: r"mma\.sync\.aligned\.m16n8k16\S*\.f32\.bf16\.bf16\.f32",
 }
+SHARED = {80: 163, 89: 99, 90: 227, 100: 227, 120: 99}  # KiB that a block may have
 QMAX = {"narrow": NARROW_QMAX, "wide": WIDE_QMAX}
 PRODUCTS = [
     ("narrow", Tiling(64, 64, 64)),
@@ -59,7 +60,12 @@ PRODUCTS = [
 
 
 def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **options: Any) -> str:
-    """The kernel's PTX, after it has been assembled too; every pointer is aligned, as torch's are."""
+    """The kernel's PTX, after it has been assembled too."""
+    return assembled(kernel, constants, architecture, out, **options).asm["ptx"]
+
+
+def assembled(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **options: Any) -> Any:
+    """The kernel as Triton compiles it; every pointer is aligned, as torch's are."""
     pointers = {**POINTERS, "out": out, **{name: options.pop(name) for name in kernel.arg_names if name in options}}
     types = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in kernel.arg_names}
     aligned = {
@@ -70,7 +76,7 @@ def ptx(kernel: Any, constants: dict[str, Any], architecture: int, out: str, **o
     source = ASTSource(fn=kernel, signature=types, constexprs=constants, attrs=aligned)
     compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options={**OPTIONS, **options})
     assert len(compiled.asm["cubin"]) > 0
-    return compiled.asm["ptx"]
+    return compiled
 
 
 def assert_exact(text: str, fused: bool = False) -> None:
@@ -81,28 +87,25 @@ def assert_exact(text: str, fused: bool = False) -> None:
     assert re.findall(wrong, text) == []
 
 
+def product_of(width: str, tiling: Tiling, architecture: int) -> Any:
+    """The product under a tiling, of digits or, where it says so, of residues."""
+    limit = QMAX[width]
+    tile = {"TILE_M": tiling.M, "TILE_N": tiling.N, "TILE_K": tiling.K, "GROUP": tiling.GROUP, "DIGIT": tiling.digit}
+    schedule = {"num_warps": tiling.num_warps, "num_stages": tiling.num_stages}
+    if tiling.residues:
+        return assembled(residues.residue_product_kernel, tile, architecture, "*i8", **schedule)
+    constants = {"DIGITS": DIGITS[width], "QMAX": limit, "BITS": limit.bit_length(), "SPLIT": tiling.splits > 1}
+    return assembled(matmul.product_kernel, {**constants, **tile}, architecture, "*fp32", **schedule)
+
+
 def product_ptx(width: str, tiling: Tiling, architecture: int) -> str:
     """The PTX of the product under a tiling."""
-    limit = QMAX[width]
-    constants = {
-        "DIGITS": DIGITS[width],
-        "QMAX": limit,
-        "BITS": limit.bit_length(),
-        "SPLIT": tiling.splits > 1,
-        "TILE_M": tiling.M,
-        "TILE_N": tiling.N,
-        "TILE_K": tiling.K,
-        "GROUP": tiling.GROUP,
-        "DIGIT": tiling.digit,
-    }
-    return ptx(
-        matmul.product_kernel,
-        constants,
-        architecture,
-        "*fp32",
-        num_warps=tiling.num_warps,
-        num_stages=tiling.num_stages,
-    )
+    return product_of(width, tiling, architecture).asm["ptx"]
+
+
+def fits(kernel: Any, architecture: int) -> bool:
+    """Whether a block of this GPU has the shared and the tensor memory; Triton raises OutOfResources where not."""
+    return kernel.metadata.shared <= SHARED[architecture] * 1024 and kernel.metadata.tmem_size <= 512
 
 
 def assert_no_float64(text: str) -> None:
@@ -120,6 +123,20 @@ def test_the_product_runs_on_integer_tensor_cores_and_rounds_as_ieee(
     assert not re.search(r"mma\S*\.(f16|bf16|tf32|e4m3|e5m2)\b", text)
     assert_exact(text)
     assert_no_float64(text)
+
+
+@pytest.mark.parametrize("architecture", SHARED)
+@pytest.mark.parametrize("width", QMAX)
+def test_the_tiling_of_small_products_fits_every_gpu(width: str, architecture: int) -> None:
+    assert fits(product_of(width, matmul.SMALL_TILING, architecture), architecture)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", SHARED)
+@pytest.mark.parametrize("width", QMAX)
+def test_hopper_fits_every_tiling_and_every_gpu_three(width: str, architecture: int) -> None:
+    found = [tiling for tiling in TILINGS[width] if fits(product_of(width, tiling, architecture), architecture)]
+    assert len(found) == len(TILINGS[width]) if architecture == 90 else len(found) >= 3
 
 
 @pytest.mark.parametrize("architecture", FLOAT_PRODUCT)
