@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,10 +128,12 @@ def main() -> int:
     for name, work in works.items():
         if options.only not in name or name in report.left_out:
             continue
-        if perf_counter() - begin > options.seconds:
+        left = options.seconds - (perf_counter() - begin)
+        if left < 0:
             report.errors[name] = f"not begun: {options.seconds:.0f} s were over"
             continue
-        report.section(name, lambda name=name, work=work: work(report, name, scale))
+        within = replace(scale, exhaustive_s=min(scale.exhaustive_s, left))
+        report.section(name, lambda name=name, work=work, within=within: work(report, name, within))
     report.write()
     for name, why in report.left_out.items():
         print(f"left out: {name}: {why}", flush=True)

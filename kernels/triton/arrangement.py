@@ -21,8 +21,17 @@ def concat(*operands: torch.Tensor, axis: int) -> torch.Tensor:
     return wrapped(lambda *parts: torch.cat(parts, dim=axis))(*operands)
 
 
+def reshape(x: torch.Tensor, shape: Sizes) -> torch.Tensor:
+    """The elements in row-major order in another shape."""
+    return wrapped(lambda t: t.reshape(list(shape)))(x)
+
+
 def pad(x: torch.Tensor, fill: torch.Tensor, low: Sizes, high: Sizes) -> torch.Tensor:
     """x with fill around it."""
+    return wrapped(lambda t, value: padded(t, value, low, high))(x, fill)
+
+
+def padded(x: torch.Tensor, fill: torch.Tensor, low: Sizes, high: Sizes) -> torch.Tensor:
     out = fill.expand([size + a + b for size, a, b in zip(x.shape, low, high, strict=True)]).clone()
     out[tuple(slice(a, a + size) for size, a in zip(x.shape, low, strict=True))] = x
     return out
@@ -35,7 +44,7 @@ def iota(device: torch.device, shape: Sizes, axis: int, dtype: str) -> torch.Ten
 
 
 OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
-    "reshape": lambda x, shape: x.reshape(list(shape)),
+    "reshape": reshape,
     "permute": lambda x, axes: x.permute(list(axes)),
     "broadcast": lambda x, shape: x.expand(list(shape)),
     "slice": slice_,

@@ -120,6 +120,15 @@ def test_attention_is_compiled_for_every_architecture_in_both_widths() -> None:
     assert finished.returncode == 0 and "9 passed" in finished.stdout, finished.stdout[-4000:] + finished.stderr[-2000:]
 
 
+@needs_triton
+@pytest.mark.long
+def test_hopper_fits_every_tiling() -> None:
+    finished = run("triton_compiled.py", "0", "-m", "long")
+    assert finished.returncode == 0 and "10 passed" in finished.stdout, (
+        finished.stdout[-4000:] + finished.stderr[-2000:]
+    )
+
+
 @needs_gpu
 def test_the_gpu_equals_the_spec() -> None:
     from kernels.triton import OPERATORS

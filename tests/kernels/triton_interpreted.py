@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from kernels import backends, conformance, spec
 from kernels.portable import functions_exp, functions_log, functions_trig
@@ -87,6 +90,40 @@ def test_the_coefficients_are_those_of_the_portable_functions() -> None:
     assert coefficients.LOG2E.value == (functions_exp.LOG2E,) and coefficients.INV_PI.value == (functions_trig.INV_PI,)
     assert coefficients.LOG10E.value == (functions_log.LOG10E,)
     assert coefficients.SIGMOID_SLOPE.value == (functions_exp.SLOPE,)
+
+
+class Uint32(TorchDispatchMode):
+    """The operators of torch that compute on uint32, of which CUDA has few: what only looks at bits is none."""
+
+    SEES = frozenset({"lift_fresh", "view", "as_strided", "permute", "expand", "slice", "select", "alias", "unsqueeze"})
+    SEES |= {"_reshape_alias", "_unsafe_view", "transpose", "squeeze", "detach"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.name().split("::")[1].split(".")[0]
+        if name not in self.SEES and any(
+            isinstance(x, torch.Tensor) and x.dtype == torch.uint32 for x in tree_leaves((args, kwargs, out))
+        ):
+            self.found.add(name)
+        return out
+
+
+def test_torch_computes_on_no_uint32() -> None:
+    cases = [case for case in CASES if case.fault is None and uses_uint32(case)]
+    assert {case.op for case in cases} >= {"reshape", "pad", "concat", "gather", "amax", "cast", "random_bits"}
+    with Uint32() as mode:
+        for case in cases:
+            backends.load("triton").run(case.op, case.inputs, case.attributes)
+    assert mode.found == set()
+
+
+def uses_uint32(case: conformance.Case) -> bool:
+    dtypes = {x.dtype for x in case.inputs}
+    return np.dtype(np.uint32) in dtypes or case.attributes.get("dtype") == "uint32" or case.op == "random_bits"
 
 
 def test_every_operator_of_the_law_is_there() -> None:
