@@ -16,6 +16,7 @@ SQUARES = ((1024, 1024, 1024), (2048, 2048, 2048))
 MODELS = ((4096, 768, 3072), (768, 4096, 3072))
 SMALL = ((64, 64, 64), (128, 128, 128), (256, 256, 256))
 VECTORS = ((1, 4096, 4096), (4096, 4096, 1))
+ROWS = ((4, 4096, 4096), (8, 4096, 4096))  # a batch of decoding: some rows, a linear layer's weight
 HEADS = (96, 256, 64)  # batch times heads, positions, features of a head
 # (input, weight, stride, padding) at batch 8 of ResNet's stages, then of ConvNeXt's, EfficientNet's and MobileNet's
 # depthwise filters and of ResNeXt's groups.
@@ -68,12 +69,12 @@ def product_case(
     isa: str | None = None,
     quick: bool = False,
 ) -> Case:
-    """The case of one width, layout and shape M x K x N; one with a vector is bound by reading its matrix."""
+    """The case of one width, layout and shape M x K x N; one with few rows or columns is bound by reading the other."""
     sizes = "x".join(map(str, (*batch, *shape)))
     name = " ".join(word for word in (isa or "", label, width, layout, sizes) if word)
     M, K, N = shape
     prepare = partial(product, width, layout, shape, batch)
-    if min(M, N) == 1:
+    if min(M, N) <= 8:
         return Case(name, prepare, 4 * int(np.prod(batch)) * (M * K + K * N + M * N), "read", isa, quick)
     return Case(name, prepare, 2 * int(np.prod([*batch, *shape])), width, isa, quick)
 
@@ -118,6 +119,7 @@ def cases() -> list[Case]:
         ]
         found += [product_case(width, "NN", shape, "small", quick=shape[0] < 256) for shape in SMALL]
         found += [product_case(width, "NN", shape, "vector") for shape in VECTORS]
+        found += [product_case(width, "NT", shape, "vector") for shape in ROWS]
         found += [product_case(width, "NN", shape, isa="avx2") for shape in (*SQUARES, *MODELS)]
         for kind in ("conv", "conv_grad_input", "conv_grad_weight"):
             found += [convolution_case(kind, width, label) for label in CONVOLUTIONS]

@@ -58,6 +58,16 @@ ISOBIT_INLINE Halves joined(const int32_t *sums) {
     return {add(load(sums + 4 * TILE), shift_right<8>(s3)), _mm512_or_si512(lower, upper)};
 }
 
+// The same of few integers of a wide product, from pairs of neighbouring sums: |s0 + 2^8 s1| and |s2 + 2^8 s3| with the
+// carry fit int32 for K up to LONGEST_PAIRED.
+ISOBIT_INLINE Halves joined_pairs(const int32_t *sums) {
+    const Ints lower = add(load(sums), shift_left<8>(load(sums + TILE)));
+    const Ints upper = add(load(sums + 2 * TILE), shift_left<8>(load(sums + 3 * TILE)));
+    const Ints middle = add(upper, shift_right<16>(lower));
+    return {add(load(sums + 4 * TILE), shift_right<16>(middle)),
+            _mm512_mask_blend_epi16(0xaaaaaaaau, lower, shift_left<16>(middle))};
+}
+
 // The sums as int64: first those of the lanes 0, 1, 4, 5, 8, 9, 12, 13, then the others.
 struct RowSums {
     __m512i part[2];
@@ -93,6 +103,11 @@ ISOBIT_INLINE void join_short(const int32_t *sums, int row, const Join &join, co
     const Halves half = carried(sums + row * SIDE);
     const Floats sum = _mm512_fmadd_ps(to_floats(half.high), broadcast(65536.0f), to_floats(half.low));
     writer(row, scaled<MODERATE>(sum, join, row));
+}
+
+template <class Writer>
+ISOBIT_INLINE void join_paired(const int32_t *sums, int row, const Join &join, const Writer &writer) {
+    writer(row, scaled<true>(nearest_floats(wholes(joined_pairs(sums + row * SIDE))), join, row));
 }
 
 template <bool WIDE, bool MODERATE, class Writer>

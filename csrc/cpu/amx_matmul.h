@@ -32,10 +32,10 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
     const int64_t N = b.lines, units = shares.tall * shares.broad;
     const bool is_moderate = a.scales.is_moderate && b.scales.is_moderate;
     const bool streams = WIDE && fetches && N % SIDE == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, units)), [&](int) {
+    UnitRuns runs(threads_for(threads, units), units);
+    in_threads(threads_for(threads, units), [&](int thread) {
         const Tiles tiles;
-        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < units;) {
+        runs.take(thread, [&](int64_t unit) {
             const int64_t i = unit / shares.broad * shares.down, j = unit % shares.broad * shares.across;
             const TileBlock block{
                 i,      std::min(i + shares.down, a.panels), j, std::min(j + shares.across, b.panels), shares.by_rows,
@@ -54,24 +54,48 @@ static void multiply_on_tiles(const TiledOperand &a, const TiledOperand &b, floa
                     const int64_t line = row * SIDE, column = panel * SIDE;
                     return RowWriter(out + line * N + column, N, a.lines - line, N - column, streams);
                 });
-        }
+        });
         if (streams) _mm_sfence();  // other threads may read what was written past the cache
     });
 }
 
-static inline void matmul_on_tiles(const View &a, const View &b, const Range &range, float *out, bool fetches,
-                                   int threads) {
+static inline void multiply_together(const View &a, const View &b, const Range &range, float *out, bool fetches,
+                                     int threads) {
     static thread_local Scratch a_scratch, b_scratch;
     TiledOperand rows(a.lines, a.K, range.wide, true,
                       a_scratch.get<char>(TiledOperand::bytes(a.lines, a.K, range.wide)));
     TiledOperand columns(b.lines, b.K, range.wide, false,
                          b_scratch.get<char>(TiledOperand::bytes(b.lines, b.K, range.wide)));
     rows.chunk = chunk_steps(rows.steps, false);
-    prepare_tiles(a, range, rows, threads);
-    prepare_tiles(b, range, columns, threads);
+    TilePacking first(a, range, rows, threads), second(b, range, columns, threads);
+    const int packing = threads_for(threads, first.strips() + second.strips());
+    UnitRuns first_runs(packing, first.strips()), second_runs(packing, second.strips());
+    in_threads(packing, [&](int thread) {
+        first_runs.take(thread, [&](int64_t strip) { first.pack(strip); });
+        second_runs.take(thread, [&](int64_t strip) { second.pack(strip); });
+    });
+    first.end(), second.end();
     range.wide ? multiply_on_tiles<true>(rows, columns, out, fetches, threads)
                : multiply_on_tiles<false>(rows, columns, out, fetches, threads);
     a_scratch.release(), b_scratch.release();
+}
+
+// Products up to here are multiplied by each thread for itself: packing all columns once more costs less than waiting
+// for the others and fetching what they packed from their caches.
+constexpr double MOST_APART = 1 << 27;
+
+static inline void matmul_on_tiles(const View &a, const View &b, const Range &range, float *out, bool fetches,
+                                   int threads) {
+    const int64_t panels = (a.lines + SIDE - 1) / SIDE;
+    const double work = static_cast<double>(a.lines) * b.lines * a.K;
+    if (threads <= 1 || panels < 2 * threads || work > MOST_APART)
+        return multiply_together(a, b, range, out, fetches, threads);
+    in_threads(threads, [&](int thread) {
+        const int64_t begin = panels * thread / threads * SIDE;
+        const int64_t end = std::min(panels * (thread + 1) / threads * SIDE, a.lines);
+        const View rows{a.x + begin * a.line_stride, end - begin, a.K, a.line_stride, a.k_stride};
+        multiply_together(rows, b, range, out + begin * b.lines, fetches, 1);
+    });
 }
 
 }  // namespace isobit::ISOBIT_ISA

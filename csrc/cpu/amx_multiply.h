@@ -65,47 +65,93 @@ struct RowWriter {
     }
 };
 
-// The sums of one call of multiply_*: of a wide tile, or of two narrow ones.
+// Registers of the sums of a unit, which is a wide tile or two narrow ones.
 template <bool WIDE>
-constexpr int UNIT = (WIDE ? 5 : 6) * TILE;
+constexpr int SUMS = WIDE ? 5 : 6;
+template <bool WIDE>
+constexpr int UNIT = SUMS<WIDE> * TILE;
 
-template <bool WIDE, bool BEGINS, class Between>
-static inline void multiply_unit(const TileRows &a, const TileColumns &b, int panels, int64_t steps, int32_t *sums,
-                                 const Between &between, FetchAhead<WIDE> ahead) {
-    if (WIDE)
-        multiply_wide<BEGINS>(a, b.panel, steps, sums, between, ahead);
-    else if (panels == 2)
-        multiply_narrow_twice<BEGINS>(a, b.panel, b.next, steps, sums, between, ahead);
-    else
-        multiply_narrow<BEGINS>(a, b.panel, steps, sums, between, ahead);
-}
+// Where in K the sums of a unit end: in the first stretch, in the last; is_short: K is at most LONGEST_SHORT, or
+// LONGEST_PAIRED where wide.
+struct Ending {
+    bool is_short, is_first, is_last;
+};
 
-// A unit whose sums are there, to be finished while the tile unit multiplies the next one.
+// A unit that has been multiplied: its sums are in the tiles' registers, to be stored while the next one is multiplied,
+// or in memory, to be joined then.
 template <bool WIDE, class Writer>
-struct Waiting {
+struct Multiplied {
     static constexpr int PANELS = WIDE ? 1 : 2;
-    const int32_t *sums = nullptr;
+    int32_t *sums = nullptr;
+    bool is_stored = true;
     int64_t *totals = nullptr;
-    int panels = 0;
-    bool is_quick = false;  // to be joined by quick()
+    int panels = 0;         // of its tiles that are still to be joined
+    bool is_quick = false;  // by quick()
     Join join[PANELS];
     Writer writer[PANELS];
 
+    void store() {
+        if (!is_stored) close_sums<SUMS<WIDE>>(sums);
+        is_stored = true;
+    }
+
     // A part of the work for each pause of multiply_*: rows of one tile.
-    inline __attribute__((always_inline)) void quick(int pause) const {
+    inline __attribute__((always_inline)) void quick(int pause, bool is_short) const {
         constexpr int ROWS = PANELS * SIDE / PAUSES;
         const int panel = pause * ROWS / SIDE;
         if (!is_quick || panel >= panels) return;
         for (int row = pause * ROWS % SIDE, i = 0; i < ROWS; ++i)
-            WIDE ? join_long<true, true>(sums, row + i, join[panel], writer[panel])
-                 : join_short<true>(sums + panel * 3 * TILE, row + i, join[panel], writer[panel]);
+            if (!WIDE)
+                join_short<true>(sums + panel * 3 * TILE, row + i, join[panel], writer[panel]);
+            else if (is_short)
+                join_paired(sums, row + i, join[panel], writer[panel]);
+            else
+                join_long<true, true>(sums, row + i, join[panel], writer[panel]);
     }
 
-    void finish(bool is_short, bool is_first, bool is_last) {
+    void finish(const Ending &ending) {
         for (int panel = 0; panel < panels; ++panel)
-            join_tile<WIDE>(sums + panel * 3 * TILE, totals ? totals + panel * TILE : nullptr, is_short, is_first,
-                            is_last, join[panel], writer[panel]);
+            join_tile<WIDE>(sums + panel * 3 * TILE, totals ? totals + panel * TILE : nullptr, ending.is_short,
+                            ending.is_first, ending.is_last, join[panel], writer[panel]);
         panels = 0;
+    }
+};
+
+// The last unit that was multiplied, and the one before it, which is stored.
+template <bool WIDE, class Writer>
+struct Units {
+    using Unit = Multiplied<WIDE, Writer>;
+    Unit units[2], *last = units, *stored = units + 1;
+    alignas(64) int32_t nobodys[UNIT<WIDE>];
+
+    // What was stored is joined, and what comes next is the last.
+    Unit &next(int32_t *sums, bool is_stored) {
+        stored->panels = 0, last->is_stored = true;
+        std::swap(last, stored);
+        last->sums = sums, last->is_stored = is_stored, last->panels = 0, last->is_quick = false;
+        return *last;
+    }
+    void store(const Ending &ending) {
+        last->store(), stored->finish(ending);
+        std::swap(last, stored);
+    }
+
+    // The unit of these rows and columns. A single narrow panel is stored at once.
+    template <bool BEGINS>
+    Unit &multiply(const TileRows &a, const TileColumns &b, int panels, int64_t steps, int32_t *sums,
+                   FetchAhead<WIDE> ahead, const Ending &ending) {
+        const bool is_pair = WIDE || panels == 2;
+        if (!is_pair) store(ending);
+        if (!stored->is_quick) stored->finish(ending);
+        const auto between = [&](int pause) __attribute__((always_inline)) { stored->quick(pause, ending.is_short); };
+        const Turn<BEGINS> turn{last->is_stored ? nobodys : last->sums, sums};
+        if (WIDE)
+            multiply_wide(a, b.panel, steps, turn, between, ahead);
+        else if (is_pair)
+            multiply_narrow_twice(a, b.panel, b.next, steps, turn, between, ahead);
+        else
+            multiply_narrow<BEGINS>(a, b.panel, steps, sums, between, ahead);
+        return next(sums, !is_pair);
     }
 };
 
@@ -122,36 +168,33 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
     const int64_t steps = a.steps, stretch = (WIDE ? LONGEST_WIDE : LONGEST_NARROW) / STEP;  // one int32 sum
     const int64_t tall = block.row_end - block.row, wide = (block.column_end - block.column + PANELS - 1) / PANELS;
     const bool is_whole = a.chunk_end(0) >= steps, has_totals = steps > stretch;
-    const bool is_short = !WIDE && steps * STEP <= LONGEST_SHORT;
+    const bool is_short = steps * STEP <= (WIDE ? LONGEST_PAIRED : LONGEST_SHORT);
     int32_t *const memory = scratch.get<int32_t>(
         is_whole ? 2 * UNIT<WIDE> : tall * wide * (UNIT<WIDE> + (has_totals ? 2 * PANELS * TILE : 0)));
     int64_t *const totals = has_totals ? reinterpret_cast<int64_t *>(memory + tall * wide * UNIT<WIDE>) : nullptr;
-    Waiting<WIDE, decltype(writer(0, 0))> waiting;
+    Units<WIDE, decltype(writer(0, 0))> units;
     int64_t begin = 0, stretch_begin = 0, at = 0;
     do {  // once where K is 0
         a.open(begin);
         const int64_t end = a.chunk_end(begin);
         const bool begins = begin == stretch_begin;
         const bool ends = end == steps || a.chunk_end(end) - stretch_begin > stretch;
-        const bool is_first = stretch_begin == 0, is_last = end == steps;
+        const Ending ending{is_short, stretch_begin == 0, end == steps};
         const auto multiply = [&](int64_t i, const TileRows &rows, int64_t j, int panels, const TileColumns &b) {
-            const int64_t unit = (j - block.column) / PANELS * tall + i - block.row;
-            int32_t *const sums = memory + (is_whole ? at++ % 2 : unit) * UNIT<WIDE>;
-            if (!waiting.is_quick) waiting.finish(is_short, is_first, is_last);
-            const auto between = [&](int pause) __attribute__((always_inline)) { waiting.quick(pause); };
-            if (is_last && block.fetches)
+            const int64_t index = (j - block.column) / PANELS * tall + i - block.row;
+            int32_t *const sums = memory + (is_whole ? at++ % 2 : index) * UNIT<WIDE>;
+            if (ending.is_last && block.fetches)
                 for (int panel = 0; panel < panels; ++panel) writer(i, j + panel).fetch();
             const FetchAhead<WIDE> ahead(b, rows.first, i - block.row, end - begin);
-            begins ? multiply_unit<WIDE, true>(rows, b, panels, end - begin, sums, between, ahead)
-                   : multiply_unit<WIDE, false>(rows, b, panels, end - begin, sums, between, ahead);
+            auto &unit = begins ? units.template multiply<true>(rows, b, panels, end - begin, sums, ahead, ending)
+                                : units.template multiply<false>(rows, b, panels, end - begin, sums, ahead, ending);
             if (!ends) return;
-            waiting.sums = sums, waiting.panels = panels;
-            waiting.totals = has_totals ? totals + unit * PANELS * TILE : nullptr;
+            unit.panels = panels, unit.totals = has_totals ? totals + index * PANELS * TILE : nullptr;
             const int count = a.used(i);
-            waiting.is_quick = is_moderate && !has_totals && (WIDE || is_short) && count == SIDE && steps > 0;
+            unit.is_quick = is_moderate && !has_totals && (WIDE || is_short) && count == SIDE && steps > 0;
             for (int panel = 0; panel < panels; ++panel) {
-                waiting.join[panel] = Join(a.scales, a.first(i), count, scales(j + panel), is_moderate);
-                waiting.writer[panel] = writer(i, j + panel);
+                unit.join[panel] = Join(a.scales, a.first(i), count, scales(j + panel), is_moderate);
+                unit.writer[panel] = writer(i, j + panel);
             }
         };
         const auto panels_at = [&](int64_t j) {
@@ -170,7 +213,7 @@ static void multiply_tiles(const Rows &a, const TileBlock &block, bool is_modera
                     multiply(i, a.rows(i, begin, end), j, panels_at(j), b);
             }
         }
-        waiting.finish(is_short, is_first, is_last);
+        units.store(ending), units.store(ending);
         begin = end;
         if (ends) stretch_begin = end;
     } while (begin < steps);

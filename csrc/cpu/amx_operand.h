@@ -210,21 +210,43 @@ constexpr int64_t ALONG_BYTES = 32 << 10;
 // Strip by strip: a strip's floats are read for their scales, and again to be packed. Lines along memory are in the
 // first cache then, while the strip that comes next is fetched. Lines side by side are read faster in strips as broad
 // as they come: rows lie pages apart.
+class TilePacking {
+  public:
+    TilePacking(const View &view, const Range &range, TiledOperand &operand, int threads,
+                const int32_t *maxima = nullptr)
+        : view_(view), range_(range), operand_(operand), maxima_(maxima) {
+        const int64_t panel = 4 * std::max<int64_t>(view.K, 1) * SIDE;  // bytes
+        const int64_t share = std::clamp<int64_t>((operand.panels + threads - 1) / threads, 1, STRIP_LINES / SIDE);
+        const int64_t fitting = (view.is_along() ? ALONG_BYTES : STRIP_BYTES) / panel;
+        strip_ = std::clamp<int64_t>(fitting, view.is_along() ? 1 : share, STRIP_LINES / SIDE);
+    }
+
+    int64_t strips() const { return (operand_.panels + strip_ - 1) / strip_; }
+
+    void pack(int64_t strip) {
+        const int64_t begin = strip * strip_, end = std::min(begin + strip_, operand_.panels);
+        const int64_t line = begin * SIDE, count = std::min(end * SIDE, operand_.lines) - line;
+        const bool moderate = scale_lines(view_, line, count, range_, operand_.scales, maxima_);
+        if (!moderate) is_moderate_.store(false, std::memory_order_relaxed);
+        pack_tiles(view_, operand_, begin, end, moderate);
+    }
+
+    void end() { operand_.scales.is_moderate = is_moderate_.load(); }
+
+  private:
+    const View &view_;
+    const Range &range_;
+    TiledOperand &operand_;
+    const int32_t *maxima_;
+    int64_t strip_;
+    std::atomic<bool> is_moderate_{true};
+};
+
 static inline void prepare_tiles(const View &view, const Range &range, TiledOperand &operand, int threads,
                                  const int32_t *maxima = nullptr) {
-    const int64_t panel = 4 * std::max<int64_t>(view.K, 1) * SIDE;  // bytes
-    const int64_t share = std::clamp<int64_t>((operand.panels + threads - 1) / threads, 1, STRIP_LINES / SIDE);
-    const int64_t least = view.is_along() ? 1 : share, fitting = (view.is_along() ? ALONG_BYTES : STRIP_BYTES) / panel;
-    const int64_t strip = std::clamp<int64_t>(fitting, least, STRIP_LINES / SIDE);
-    std::atomic<bool> is_moderate{true};
-    for_each_unit(threads, (operand.panels + strip - 1) / strip, [&](int64_t unit) {
-        const int64_t begin = unit * strip, end = std::min(begin + strip, operand.panels);
-        const int64_t line = begin * SIDE, count = std::min(end * SIDE, operand.lines) - line;
-        const bool moderate = scale_lines(view, line, count, range, operand.scales, maxima);
-        if (!moderate) is_moderate.store(false, std::memory_order_relaxed);
-        pack_tiles(view, operand, begin, end, moderate);
-    });
-    operand.scales.is_moderate = is_moderate.load();
+    TilePacking packing(view, range, operand, threads, maxima);
+    for_each_unit(threads, packing.strips(), [&](int64_t strip) { packing.pack(strip); });
+    packing.end();
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -18,9 +18,10 @@ constexpr int64_t INT32_LIMIT = int64_t{1} << 31;
 // Accumulators of one pair of panels: sums of products of digits i and j, by i + j. Bounds over K integers:
 // narrow: (0) 128 * 128 K, (1) 2 * 64 * 128 K, (2) 64 * 64 K; wide: at most three products of 128 * 128 each. Joining
 // carries the upper part of one sum, less than a part in 128 of its bound, into the next.
-constexpr int64_t LONGEST_NARROW = 129024, LONGEST_WIDE = 43008, LONGEST_SHORT = 4032;
+constexpr int64_t LONGEST_NARROW = 129024, LONGEST_WIDE = 43008, LONGEST_SHORT = 4032, LONGEST_PAIRED = 192;
 static_assert(LONGEST_NARROW * 128 * 129 < INT32_LIMIT, "a narrow sum and its carry fit int32");
 static_assert(LONGEST_WIDE * 3 * 128 * 129 < INT32_LIMIT, "a wide sum and its carry fit int32");
+static_assert(LONGEST_PAIRED * 128 * 128 * (1 + 2 * 256 + 3) < INT32_LIMIT, "two wide sums fit int32");
 static_assert(LONGEST_SHORT * (64 * 64 + 65) <= 1 << 24, "the upper part of a narrow sum is a float32");
 
 // The tile registers of one thread, for the life of the object: eight of 16 rows by 64 bytes.
@@ -97,6 +98,31 @@ static inline __attribute__((always_inline)) void close_sums(int32_t *sums) {
     close(Index<0>()), close(Index<1>()), close(Index<2>()), close(Index<3>()), close(Index<4>()), close(Index<5>());
 }
 
+// Accumulator R turns from the unit before, whose sum goes to `before`, to the next: from zero, or from its `sums`. It
+// does so where it is first used: stores then run beside the products of other accumulators.
+template <bool BEGINS>
+struct Turn {
+    int32_t *before;
+    const int32_t *sums;
+
+    template <int R>
+    inline __attribute__((always_inline)) void operator()(Index<R>) const {
+        store_tile<R>(before + R * TILE);
+        BEGINS ? clear<R>() : load_tile<R>(reinterpret_cast<const int8_t *>(sums + R * TILE));
+    }
+};
+struct Turned {
+    template <int R>
+    void operator()(Index<R>) const {}
+};
+
+// Without a step.
+template <int COUNT, class Turning>
+static inline void turn_all(const Turning &turn) {
+    turn(Index<0>()), turn(Index<1>()), turn(Index<2>()), turn(Index<3>()), turn(Index<4>());
+    if constexpr (COUNT > 5) turn(Index<5>());
+}
+
 // Where sixteen rows of the first operand lie, 64 integers of a digit in each: bytes from one row to the next, from one
 // digit and from one step.
 struct TileRows {
@@ -134,56 +160,53 @@ static inline void multiply_narrow(const TileRows &a, const int8_t *b, int64_t s
 }
 
 // Two panels of b at once, the second `next` bytes on; sums: [2][3][16][16]. Every accumulator rests for three products
-// before it is used again: a product takes 16 cycles and its result 52.
-template <bool BEGINS, class Between, class Ahead>
-static inline void multiply_narrow_twice(const TileRows &a, const int8_t *b, int64_t next, int64_t steps, int32_t *sums,
-                                         const Between &between, Ahead &ahead) {
+// before it is used again: a product takes 16 cycles and its result 52. The sums stay in their registers, to be stored
+// by the next unit or by close_sums; turn: has those of the unit before.
+template <class Turning, class Between, class Ahead>
+static inline void multiply_narrow_twice(const TileRows &a, const int8_t *b, int64_t next, int64_t steps,
+                                         const Turning &first, const Between &between, Ahead &ahead) {
     asm volatile("" ::: "memory");
-    open_sums<BEGINS, 6>(sums);
     const int8_t *rows = a.first;
     __m512 rest = _mm512_setzero_ps();
-    const auto step = [&](const auto &pause) __attribute__((always_inline)) {
+    const auto step = [&](const auto &turn, const auto &pause) __attribute__((always_inline)) {
         const int8_t *const second = b + next;
         load_rows<6>(rows, a.stride);
-        load_tile<7>(second + BLOCK_BYTES), dot_tiles<4, 6, 7>(), pause(0);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<1, 6, 7>(), pause(1);
-        load_tile<7>(b), dot_tiles<0, 6, 7>(), pause(2);
-        load_tile<7>(second), dot_tiles<3, 6, 7>(), pause(3);
+        load_tile<7>(second + BLOCK_BYTES), turn(Index<4>()), dot_tiles<4, 6, 7>(), pause(0);
+        load_tile<7>(b + BLOCK_BYTES), turn(Index<1>()), dot_tiles<1, 6, 7>(), pause(1);
+        load_tile<7>(b), turn(Index<0>()), dot_tiles<0, 6, 7>(), pause(2);
+        load_tile<7>(second), turn(Index<3>()), dot_tiles<3, 6, 7>(), pause(3);
         load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<4, 6, 7>(), pause(4);
         load_tile<7>(b), dot_tiles<1, 6, 7>(), pause(5);
-        load_tile<7>(b + BLOCK_BYTES), dot_tiles<2, 6, 7>(), pause(6);
-        load_tile<7>(second + BLOCK_BYTES), dot_tiles<5, 6, 7>(), pause(7);
+        load_tile<7>(b + BLOCK_BYTES), turn(Index<2>()), dot_tiles<2, 6, 7>(), pause(6);
+        load_tile<7>(second + BLOCK_BYTES), turn(Index<5>()), dot_tiles<5, 6, 7>(), pause(7);
         ahead(), keep_awake(rest), rows += a.step_size, b += 2 * BLOCK_BYTES;
     };
-    if (steps) step(between);
-    while (--steps > 0) step(never);
-    close_sums<6>(sums);
+    steps ? step(first, between) : turn_all<6>(first);
+    while (--steps > 0) step(Turned(), never);
 }
 
 // sums: [5][16][16]. Three registers of operands take eight loads; the order of the products was found by trying.
-template <bool BEGINS, class Between, class Ahead>
-static inline void multiply_wide(const TileRows &a, const int8_t *b, int64_t steps, int32_t *sums,
+template <class Turning, class Between, class Ahead>
+static inline void multiply_wide(const TileRows &a, const int8_t *b, int64_t steps, const Turning &first,
                                  const Between &between, Ahead &ahead) {
     asm volatile("" ::: "memory");
-    open_sums<BEGINS, 5>(sums);
     const int8_t *rows = a.first;
     __m512 rest = _mm512_setzero_ps();
-    const auto step = [&](const auto &pause) __attribute__((always_inline)) {
+    const auto step = [&](const auto &turn, const auto &pause) __attribute__((always_inline)) {
         load_rows<6>(rows + 2 * a.digit_size, a.stride);
-        load_tile<5>(b + BLOCK_BYTES), dot_tiles<3, 6, 5>(), pause(0);
-        load_rows<7>(rows + a.digit_size, a.stride), dot_tiles<2, 7, 5>(), pause(1);
+        load_tile<5>(b + BLOCK_BYTES), turn(Index<3>()), dot_tiles<3, 6, 5>(), pause(0);
+        load_rows<7>(rows + a.digit_size, a.stride), turn(Index<2>()), dot_tiles<2, 7, 5>(), pause(1);
         load_tile<5>(b + 2 * BLOCK_BYTES), dot_tiles<3, 7, 5>(), pause(2);
         load_rows<7>(rows, a.stride), dot_tiles<2, 7, 5>(), pause(3);
-        dot_tiles<4, 6, 5>(), pause(4);
+        turn(Index<4>()), dot_tiles<4, 6, 5>(), pause(4);
         load_tile<5>(b), dot_tiles<2, 6, 5>(), pause(5);
-        dot_tiles<0, 7, 5>(), pause(6);
-        load_rows<6>(rows + a.digit_size, a.stride), dot_tiles<1, 6, 5>(), pause(7);
+        turn(Index<0>()), dot_tiles<0, 7, 5>(), pause(6);
+        load_rows<6>(rows + a.digit_size, a.stride), turn(Index<1>()), dot_tiles<1, 6, 5>(), pause(7);
         load_tile<6>(b + BLOCK_BYTES), dot_tiles<1, 7, 6>();
         ahead(), keep_awake(rest), rows += a.step_size, b += 3 * BLOCK_BYTES;
     };
-    if (steps) step(between);
-    while (--steps > 0) step(never);
-    close_sums<5>(sums);
+    steps ? step(first, between) : turn_all<5>(first);
+    while (--steps > 0) step(Turned(), never);
 }
 
 }  // namespace isobit::ISOBIT_ISA

@@ -12,7 +12,11 @@ namespace {
 
 constexpr int64_t BLOCK_ROWS = 224 / TILE_ROWS, BLOCK_COLUMNS = 256 / TILE_COLUMNS;  // panels: what stays in L2
 constexpr int64_t LARGE = int64_t{1} << 18;                                          // results
-constexpr double WORK_OF_A_THREAD = 4e6;  // products: less is done before another thread wakes up
+#if defined(__AMX_INT8__)
+constexpr double WORK_OF_A_THREAD = 1e6;  // products: less is done before another thread wakes up
+#else
+constexpr double WORK_OF_A_THREAD = 4e6;
+#endif
 
 struct Matrix {
     const float *x;

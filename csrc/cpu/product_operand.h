@@ -1,11 +1,9 @@
 // A matrix on its way into a product: scanned for its scales, quantised and packed into panels, strip by strip.
 #pragma once
 
-#include <atomic>
-
 #include "product_bounds.h"
 #include "product_scratch.h"
-#include "threads.h"
+#include "product_units.h"
 
 namespace isobit::ISOBIT_ISA {
 
@@ -52,15 +50,6 @@ struct Operand {
         return (shape.panels * shape.height + 2 * LANES) / LANES * LANES;
     }
 };
-
-// body(unit) for every unit below count, on several threads, as each becomes free.
-template <class Body>
-static void for_each_unit(int threads, int64_t count, const Body &body) {
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
-        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(unit);
-    });
-}
 
 static inline int32_t largest_along(const float *x, int64_t count) {
     Ints largest[4] = {zero(), zero(), zero(), zero()};
