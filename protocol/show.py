@@ -72,7 +72,7 @@ def run_text(run: RunFolder) -> str:
     metrics, saved = run.metrics(), set(run.checkpoints())
     lines = [f"run of job {run.job_id.hex()}, committed every {run.interval}"]
     for step, root in sorted(run.roots().items()):
-        numbers = "".join(f"  {name} {value:.6g}" for name, value in metrics.get(step - 1, {}).items())
+        numbers = "".join(f"  {_safe(name)} {value:.6g}" for name, value in metrics.get(step - 1, {}).items())
         lines.append(f"{step:8}  {root.hex()}{numbers}{'  checkpoint' if step in saved else ''}")
     if (fault := run.fault()) is not None:
         lines.append(f"fault: {fault}")
@@ -82,17 +82,22 @@ def run_text(run: RunFolder) -> str:
 def checkpoint_text(checkpoint: Checkpoint) -> str:
     """A checkpoint: its step, root and slots."""
     lines = [f"checkpoint after {checkpoint.step} steps of job {checkpoint.job.hex()}", f"root {checkpoint.root.hex()}"]
-    lines += [f"{slot.root.hex()}  {slot.name} : {slot.type}" for slot in checkpoint.slots]
+    lines += [f"{slot.root.hex()}  {_safe(slot.name)} : {slot.type}" for slot in checkpoint.slots]
     return "\n".join(lines) + "\n"
 
 
 def lines_of(content: Any, indent: str = "") -> str:
     """Maps and lists by lines, byte strings in hexadecimal."""
     if isinstance(content, dict):
-        return "".join(f"{indent}{name}:{_inline(value, indent)}" for name, value in content.items())
+        return "".join(f"{indent}{_safe(name)}:{_inline(value, indent)}" for name, value in content.items())
     if isinstance(content, list):
         return "".join(f"{indent}-{_inline(value, indent)}" for value in content)
-    return f"{indent}{content.hex() if isinstance(content, bytes) else content}\n"
+    return f"{indent}{content.hex() if isinstance(content, bytes) else _safe(str(content))}\n"
+
+
+def _safe(text: str) -> str:
+    """A stranger's text without what moves a terminal's cursor or colours it."""
+    return text if text.isprintable() else repr(text)
 
 
 def _inline(value: Any, indent: str) -> str:

@@ -18,9 +18,11 @@ from engine.files import write_arrays, write_file
 from engine.images import decode_images
 from engine.job import JobFolder, open_job
 from engine.log import DamagedLog, RecordLog
+from engine.merkle import EMPTY_ROOT
 from engine.run import RunFolder
 from engine.train import train
 from protocol.claim_file import claim_from_bytes, require_committed
+from protocol.show import file_text
 from tests.engine.small_jobs import BACKEND, small_job
 
 HASH = bytes(32)
@@ -133,6 +135,14 @@ def test_a_small_file_of_many_bytes_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**40)
     with pytest.raises(ValueError, match=rf"program\.cbor has {2**40} bytes, want at most"):
         open_job(job.folder)
+
+
+def test_what_is_shown_moves_no_cursor() -> None:
+    content = {"a\x1b[2J": "b\x07", "slots": ["\x9b31m"]}
+    assert all(line.isprintable() for line in file_text(to_canonical(content), "file").splitlines())
+    slot = ["x\x1b]0;y", "float32", [0], EMPTY_ROOT, []]
+    checkpoint = {"format": "isobit-checkpoint-1", "job": HASH, "step": 1, "slots": [slot]}
+    assert all(line.isprintable() for line in file_text(to_canonical(checkpoint), "file").splitlines())
 
 
 def test_an_image_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
