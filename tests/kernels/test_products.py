@@ -209,7 +209,7 @@ def check_large() -> None:
             sums = qa @ qb.T
             assert np.abs(sums).max() < 2**53  # so that float64 holds them
             want = np.ldexp(sums.astype(np.float32), -np.add.outer(s, t)).astype(np.float32)
-            for threads, operands in ((t, pair) for t in (1, 3) for pair in layouts(a, b)):
+            for threads, operands in ((t, pair) for t in (1, 3, 9) for pair in layouts(a, b)):
                 got = _native.run("matmul", list(operands), [width], 0, want.shape, threads)
                 same(got, want, shape, WIDTHS[width], threads)
 
