@@ -27,6 +27,7 @@ from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
 from engine.tracing.hidden_state import Counters
 from engine.tracing.known_values import KnownValues
+from engine.tracing.masked_writes import choose_whole
 from engine.tracing.packed import closed_sequences
 from engine.tracing.plain_layers import attributes_as_they_are, plain_layers
 from engine.tracing.randomness import ExplicitRandomness, recomputation_sees_the_same
@@ -170,6 +171,7 @@ def graph_of(step: Callable[..., Any], flat: list[Tensor]) -> torch.fx.GraphModu
             graph = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
         require_constants(graph)
         remove_complex_views(graph)
+        choose_whole(graph)
         return graph
     except Exception as error:
         raise _refusal(error) from error
@@ -227,8 +229,10 @@ def _suggestion(error: Exception) -> str:
     return "the loss must run as written on tensors of the batch's shapes"
 
 
+DENSE = "a shape must not depend on values: use torch.where or a mask instead of nonzero or boolean indexing"
 SUGGESTIONS = {
-    "Size-like symbols: u": "a shape must not depend on values: use torch.where or a mask instead of nonzero",
+    "Size-like symbols: u": DENSE,
+    "SymIntArrayRef expected": DENSE,
     "DataDependent": "nothing may depend on values: replace .item(), int() or `if tensor:` by torch.where, a layer that"
     " is dropped at random by x + keep * layer(x), a place in a buffer by a tensor of indices (index_copy, x[index])",
     "not compatible with .grad()": "call checkpoint(..., use_reentrant=False)",

@@ -80,6 +80,11 @@ class BooleanIndex(Net):
         return self.line(x) + self.line(x)[x[:, 0] > 0].sum()
 
 
+class BooleanWrite(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.index_put((x > 0,), (self.line(x) * x)[x > 0]).sum() + self.line(x)
+
+
 class WrongShape(Net):
     def forward(self, x: Tensor) -> Tensor:
         return self.line(x[:, :5])
@@ -135,6 +140,7 @@ REFUSALS = [
     (Large, "cholesky: got matrices of 65 rows, want at most 64"),
     (Volumes, "aten.grid_sampler_3d.default has no rule; .*two axes"),
     (BooleanIndex, "torch.where.*boolean indexing"),
+    (BooleanWrite, "the shape of the result depends on values; use a dense form: torch.where"),
     (WrongShape, "shapes of the batch"),
     (Doubles, "torch.float64, want float32.*cast first"),
     (OwnGenerator, "generator of its own.*seed"),

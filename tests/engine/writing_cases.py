@@ -31,6 +31,28 @@ def positions(x: Tensor) -> Tensor:
     return (x.detach().abs() * 3).long() % 4
 
 
+def tokens(x: Tensor) -> Tensor:
+    """Some integers replaced by others, as a masked language model does."""
+    found, is_chosen = positions(x), x > 0.3
+    found[is_chosen] = positions(x.flip(0))[is_chosen]
+    return found
+
+
+def of_one_mask(x: Tensor) -> Tensor:
+    some, rows = x > 0, x[:, 0] > 0
+    emptied = x * 5
+    value = emptied[some]
+    emptied.zero_()
+    return (
+        written(x, value, some)
+        + written(x, (x * 2).flip(1)[some], some)
+        + written(x, (x * 3)[rows], rows)
+        + x.index_put((some,), x.flip(0)[some])
+        + x.index_put((some,), x.flip(0)[some], accumulate=True)
+        + tokens(x)
+    )
+
+
 def reduced(how: str, include_self: bool) -> Function:
     def run(x: Tensor) -> Tensor:
         base, source = x * 0.5 + 1, x.flip(0) * torch.linspace(0.5, 2, 6)
@@ -77,6 +99,7 @@ WRITES: dict[str, Function] = {
     "by a mask": lambda x: (
         x.masked_scatter(x.detach() > 0, x.flip(1) * 2) + torch.masked_scatter(x, tensor([True, False] * 3), x * 3)
     ),
+    "of one mask": lambda x: x * of_one_mask(x.detach()),
     "rows of experts": lambda x: (
         F.grouped_mm(
             x.view(6, 4), torch.stack([x[:, :4], x[:, 2:] * 2, -x[:, 1:5]]), offs=tensor([1, 1, 6], dtype=torch.int32)
