@@ -32,7 +32,7 @@ class Attester(Player):
         held = sum(ticket.attester == self.address for ticket in job.tickets)
         # Whoever attests must be able to object to every claim that waits, or it would lose by another's lie.
         needed = terms.attester_bond + 2 * terms.claims_ahead * terms.challenge_bond
-        wanted = terms.attesters > 0 and held < self.tickets and job.status in TAKES_ATTESTERS
+        wanted = terms.attesters > 0 and held < self.tickets and job.status in TAKES_ATTESTERS and self.has_time(terms)
         if not wanted or job.deadline == NEVER or job.solver == self.address or awaits_draw(job, now):
             return []
         supported = self.trace.last_step() >= job.claimed_to and self.trace.state_root(job.claimed_to) == job.tip

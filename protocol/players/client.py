@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from protocol.game.messages import NOTHING, Body, Message
+from protocol.game.params import Terms
 from protocol.identity import Identity, Signed
 from protocol.service.coordinator import Coordinator
 from protocol.service.receipts import Receipt, check_receipt
 
 MESSAGE_PERIOD_S = 600
+REACTION_S = 30
 
 
 class Client:
-    """A key and a view of the coordinator. It keeps nothing that it could not compute again."""
+    """A key and a view of the coordinator. It keeps nothing that it could not compute again.
+
+    reaction_s: the time that it may need for one message; it stakes nothing in a job that gives it less
+    """
+
+    reaction_s = REACTION_S
 
     def __init__(self, identity: Identity, coordinator: Coordinator) -> None:
         self.identity, self.coordinator = identity, coordinator
@@ -46,6 +53,12 @@ class Client:
     def next_messages(self) -> list[Receipt]:
         """The next messages, none where nothing is to be done."""
         return []
+
+    def has_time(self, terms: Terms) -> bool:
+        """Whether every period of a job in which silence costs a bond is long enough."""
+        periods = [terms.reveal_period_s, terms.move_period_s, terms.claim_period_s]
+        periods += [terms.attestation_period_s] if terms.attesters else []
+        return min(periods) >= self.reaction_s
 
     def salt(self, *about: bytes | int) -> bytes:
         """A secret that this key gives again for the same thing, so that nothing is lost in a restart."""

@@ -64,6 +64,8 @@ class Solver(Player):
         known = self.address in [bid.solver for bid in job.bids]
         if known or price > job.terms.price or self.coordinator.balance(self.address) < job.terms.solver_bond:
             return []
+        if not self.has_time(job.terms):
+            return []
         return [self.send(PlaceBid(price, self.trace.own_interval()), job.id)]
 
     def _commit(self, job: Job, law: Law) -> list[Receipt]:

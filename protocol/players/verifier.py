@@ -66,7 +66,7 @@ class Verifier(Attester):
 
     def _commit(self, job: Job, claim: Claim, index: int, root: bytes, salt: bytes) -> list[Receipt]:
         affordable = self.coordinator.balance(self.address) >= challenge_bond(self.coordinator.state, job, claim)
-        if self.coordinator.now >= claim.ends or not affordable:
+        if self.coordinator.now >= claim.ends or not affordable or not self.has_time(job.terms):
             return []
         seal = challenge_seal(self.address, claim.id, index, root, salt)
         return [self.send(CommitChallenge(claim.id, seal), job.id)]
