@@ -23,6 +23,14 @@ void fill(const FloatImage &x, const GroupScales &scales, const BundledImage &im
                                  : fill_bundled_image<false>(x, scales, image, threads);
 }
 
+// Whether the gradient's phases, each a product of its own that costs about as much as so many terms, are more than the
+// sum by its definition.
+bool has_many_phases(const Geometry &z) {
+    constexpr double PHASE = 32768;
+    const double phases = static_cast<double>(z.stride[0] * z.stride[1]);
+    return phases > 64 && static_cast<double>(z.N) * z.O * z.P * z.Q * z.D * z.R * z.S < phases * PHASE;
+}
+
 }  // namespace
 
 void op_conv(const isobit_call &call) {
@@ -102,7 +110,7 @@ void op_conv_grad_input(const isobit_call &call) {
             std::max(counts[axis], (sizes[axis] - 1 + z.padding[axis]) / z.stride[axis] + 1) + image.low[axis];
     }
     image.rows = extent[0], image.columns = extent[1];
-    if (z.stride[0] * z.stride[1] > 64 || is_roomy(image.lanes(), element_count(call.inputs[0])))
+    if (has_many_phases(z) || is_roomy(image.lanes(), element_count(call.inputs[0])))
         return conv_grad_input_direct(call, z, range);
     Room &scratch = room();
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, call.threads);
@@ -135,17 +143,17 @@ void op_conv_grad_input(const isobit_call &call) {
     fill(g, scales, image, call.threads);
     for (int64_t a = 0; a < z.stride[0]; ++a)
         for (int64_t b = 0; b < z.stride[1]; ++b) {
-            std::vector<int64_t> steps, &taps = filters.taps;
-            taps.clear();
-            for (int64_t tap = 0; tap < z.R * z.S; ++tap)
-                if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b)
-                    taps.push_back(tap);
             // Rows u * stride + a - padding in [0, H).
             const auto from = [](int64_t low, int64_t stride) { return low > 0 ? (low + stride - 1) / stride : 0; };
             const int64_t u0 = from(z.padding[0] - a, z.stride[0]), u1 = from(z.H + z.padding[0] - a, z.stride[0]);
             const int64_t v0 = from(z.padding[1] - b, z.stride[1]), v1 = from(z.W + z.padding[1] - b, z.stride[1]);
             const int64_t U = u1 - u0, V = v1 - v0;
             if (U <= 0 || V <= 0) continue;
+            std::vector<int64_t> steps, &taps = filters.taps;
+            taps.clear();
+            for (int64_t tap = 0; tap < z.R * z.S; ++tap)
+                if (tap / z.S * z.dilation[0] % z.stride[0] == a && tap % z.S * z.dilation[1] % z.stride[1] == b)
+                    taps.push_back(tap);
             const int64_t K = LANE * image.bundles * static_cast<int64_t>(taps.size());
             const auto lines = [&](int64_t group, int64_t first, int used, float *floats) {
                 return input_lines(filters, group, first, used, LANE * image.bundles, floats);

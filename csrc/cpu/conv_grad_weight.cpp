@@ -21,7 +21,7 @@ void op_conv_grad_weight(const isobit_call &call) {
     Room &scratch = room();
     const FloatImage g = contiguous_image(call.inputs[0], scratch.first, threads);
     const FloatImage x = contiguous_image(x_tensor, scratch.second, threads);
-    if (has_small_groups(z, 1, range)) {
+    if (z.groups > 1 && std::max(z.D, z.E) <= MOST_OF_GRADIENT) {
         const GroupScales g_scales(middle_maxima(g.x, 1, z.N, z.O, z.P * z.Q, threads), range),
             x_scales(middle_maxima(x.x, 1, z.N, z.C, z.H * z.W, threads), range);
         conv_grad_weight_small_groups(z, g, x, g_scales, x_scales, range, threads, out);

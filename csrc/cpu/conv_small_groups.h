@@ -5,11 +5,12 @@
 
 namespace isobit::ISOBIT_ISA {
 
-constexpr int64_t MOST_SMALL = 8;  // channels of a group; above, tiles of packed panels are faster
+constexpr int64_t MOST_NARROW = 16, MOST_WIDE = 8;  // channels of a group; above, tiles of packed panels are faster
 
 // Whether the kernels below are exact, and worth it: `terms` per output.
 static inline bool has_small_groups(const Geometry &z, int64_t terms, const Range &range) {
-    return z.groups > 1 && z.D <= MOST_SMALL && z.E <= MOST_SMALL && (range.wide || terms <= LONGEST_PAIRED);
+    const int64_t most = range.wide ? MOST_WIDE : MOST_NARROW;
+    return z.groups > 1 && z.D <= most && z.E <= most && (range.wide || terms <= LONGEST_PAIRED);
 }
 
 // A filter of `runs` runs of `size` floats, `stride` apart: its integers one run after another, and its scale.

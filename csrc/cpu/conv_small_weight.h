@@ -8,6 +8,13 @@ namespace isobit::ISOBIT_ISA {
 // The most terms of a sum that stays below 2^53: 16383^2 < 2^28, 8355711^2 < 2^46.
 static inline int64_t most_terms(const Range &range) { return range.wide ? 128 : int64_t{1} << 25; }
 
+// Channels of a group whose gradient is taken here; above, tiles of copied panels are faster.
+#if defined(__AMX_INT8__)
+constexpr int64_t MOST_OF_GRADIENT = 4;
+#else
+constexpr int64_t MOST_OF_GRADIENT = 8;
+#endif
+
 constexpr int TAPS_AT_ONCE = 9;
 
 // totals[tap] += sum over i below count of g[i] * image[offset + i], for up to TAPS_AT_ONCE taps; g is 0 past count.
