@@ -12,7 +12,8 @@ typedef int32_t Integers __attribute__((vector_size(32)));
 typedef uint32_t Naturals __attribute__((vector_size(32)));  // these wrap where signed integers may not
 
 constexpr int64_t LANES = 16;
-constexpr int ENTRIES = 8;          // of a table
+constexpr int ENTRIES = 8;  // of a table
+constexpr float ROUGH_ERROR = 0x1.8p-32f;
 constexpr uint32_t EVERY = 0xffff;  // a bit for each lane
 struct Floats {
     Vector first, second;

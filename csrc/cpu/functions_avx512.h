@@ -12,7 +12,8 @@ typedef int32_t Integers __attribute__((vector_size(64)));
 typedef uint32_t Naturals __attribute__((vector_size(64)));  // these wrap where signed integers may not
 
 constexpr int64_t LANES = 32;
-constexpr int ENTRIES = 32;             // of a table
+constexpr int ENTRIES = 32;  // of a table
+constexpr float ROUGH_ERROR = 0x1p-35f;
 constexpr uint32_t EVERY = UINT32_MAX;  // a bit for each lane
 struct Floats {
     Vector first, second;

@@ -79,6 +79,7 @@ struct isobit_power {
 };
 
 static inline isobit_power isobit_power_of(Floats x);
+static inline isobit_power isobit_rough_power_of(Floats x);  // with an error up to ROUGH_ERROR of the power
 
 static inline Floats scaled(Floats x, const isobit_power &p) {
     return {scaled(x.first, p.k.first, p.n.first), scaled(x.second, p.k.second, p.n.second)};
@@ -86,9 +87,9 @@ static inline Floats scaled(Floats x, const isobit_power &p) {
 
 struct isobit_fast_exp {
     static isobit_rounded value(Floats x) {
-        const isobit_power p = isobit_power_of(x);
+        const isobit_power p = isobit_rough_power_of(x);
         const Floats high = fma(p.power, p.r, p.power), low = fma(p.power, p.rest, fma(p.power, p.r, p.power - high));
-        isobit_rounded result = isobit_round_pair(high, low, all(0x1p-35f));
+        isobit_rounded result = isobit_round_pair(high, low, all(ROUGH_ERROR));
         result.y = scaled(result.y, p);
         result.sure &= are_at_most(magnitude(x), all(87.33f));
         if (__builtin_expect(result.sure != EVERY, 0)) {  // masked attention is full of -inf

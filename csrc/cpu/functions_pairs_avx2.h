@@ -16,6 +16,16 @@ static inline isobit_power isobit_power_of(Floats x) {
     return {entry(POWER, n), k, n, bent, square, fma(square * r, q, fma(low, bent, bent_low)) + low};
 }
 
+// The same with four instructions fewer, which save more than four times as many values in doubt cost; r is exact.
+static inline isobit_power isobit_rough_power_of(Floats x) {
+    const Floats round = all(0x1.8p20f), n = fma(x, all((float)LOG2E), round), k = n - round;
+    const Floats r = less(k, all(LN2_HIGH), x), low = less(k, all(LN2_LOW), entry(POWER_REST, n));
+    const Floats near = r + low, square = near * near;
+    Floats q = all(POWER_POLYNOMIAL[3]);
+    for (int i = 2; i >= 0; i--) q = fma(q, near, all(POWER_POLYNOMIAL[i]));
+    return {entry(POWER, n), k, n, r, square, fma(square, q, low)};
+}
+
 struct isobit_split {
     Vector k, m, index;
 };

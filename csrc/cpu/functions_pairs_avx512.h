@@ -19,6 +19,8 @@ static inline isobit_power isobit_power_of(Floats x) {
     return {entry(POWER, n), k, n, r, square, fma(square, q, low)};
 }
 
+static inline isobit_power isobit_rough_power_of(Floats x) { return isobit_power_of(x); }
+
 // x = 2^k m, m c = 1 + r with r exact and c from a table: k ln 2 - ln c + (r - r^2/2) + r^3 Q(r), the bracket as an
 // exact pair. An x that is not positive and finite leaves a NaN.
 struct isobit_fast_log {
