@@ -42,9 +42,11 @@ def conformance_cases(scale: Scale) -> Iterator[str]:
 
 
 def cuda_conformance(scale: Scale) -> Iterator[str]:
-    """The conformance cases of products that differ between csrc/cuda and Triton, which `conformance` has checked."""
+    """The conformance cases of products and convolutions that differ between csrc/cuda and Triton, which `conformance` has checked."""
+    from kernels import cuda
+
     ours, other = backends.load("cuda"), backends.load("triton")
-    for case in [case for case in conformance.cases() if case.op == "matmul"][:: scale.case_step]:
+    for case in [case for case in conformance.cases() if case.op in cuda.OPERATORS][:: scale.case_step]:
         if conformance.outcome(case, ours) != conformance.outcome(case, other):
             yield case.name
 

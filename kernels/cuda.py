@@ -14,9 +14,9 @@ import torch
 
 from kernels import _cuda
 from kernels.spec.operator import Array, Attributes
-from kernels.triton import MEMORY, record, residues, tuning
+from kernels.triton import MEMORY, conv, record, residues, tuning
+from kernels.triton import OPERATORS as TRITON
 from kernels.triton import prepare as prepare_triton
-from kernels.triton import run as run_triton
 from kernels.triton.matmul import LARGE, SMALL, finish, matmul
 from kernels.triton.scale import ALIGNMENT
 from kernels.triton.tilings import MAX_TERMS, RESIDUES
@@ -134,21 +134,16 @@ def about() -> str:
     return record.about("cuda")
 
 
+OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
+    op: partial(function, multiply=multiply) for op, function in {"matmul": matmul, **conv.OPERATORS}.items()
+}
+
+
 def prepare(op: str, types: Sequence[TensorType], attributes: Attributes) -> Callable[..., torch.Tensor]:
-    """As kernels.triton's, with the product by CUDA."""
-    if op != "matmul":
-        return prepare_triton(op, types, attributes)
-    width = attributes["width"]
-
-    def run(inputs: Sequence[torch.Tensor], threads: int, out: torch.Tensor | None = None) -> torch.Tensor:
-        a, b = inputs
-        return matmul(a, b, width, out=out, multiply=multiply)
-
-    return run
+    """As kernels.triton's, with products, those of convolutions among them, by CUDA."""
+    return prepare_triton(op, types, attributes, {**TRITON, **OPERATORS})
 
 
 def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> Array:
     """The operator's value on arrays, moved to the device and back."""
-    if op != "matmul":
-        return run_triton(op, inputs, attributes, threads)
     return MEMORY.get(prepare(op, (), attributes)([MEMORY.put(x) for x in inputs], threads))

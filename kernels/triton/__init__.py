@@ -6,7 +6,7 @@ NumPy arrays. An operator that is missing here is an error, never computed elsew
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -56,12 +56,17 @@ OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
 WRITES_IN_PLACE = frozenset({"matmul"})
 
 
-def run_tensors(op: str, inputs: Sequence[torch.Tensor], attributes: Attributes) -> torch.Tensor:
+def run_tensors(
+    op: str,
+    inputs: Sequence[torch.Tensor],
+    attributes: Attributes,
+    operators: Mapping[str, Callable[..., torch.Tensor]] = OPERATORS,
+) -> torch.Tensor:
     """The operator's value on tensors of one device; the types are taken as checked by infer."""
-    if op not in OPERATORS:
-        raise ValueError(f"backend triton: got operator {op}, want one of {', '.join(OPERATORS)}")
+    if op not in operators:
+        raise ValueError(f"backend triton: got operator {op}, want one of {', '.join(operators)}")
     with np.errstate(all="ignore"):  # the interpreter computes with NumPy, which warns of overflow
-        return OPERATORS[op](*inputs, **attributes)
+        return operators[op](*inputs, **attributes)
 
 
 def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int = 1) -> Array:
@@ -70,15 +75,18 @@ def run(op: str, inputs: Sequence[Array], attributes: Attributes, threads: int =
 
 
 def prepare(
-    op: str, types: Sequence[TensorType], attributes: Attributes
-) -> Callable[[Sequence[torch.Tensor], int, torch.Tensor | None], torch.Tensor]:
+    op: str,
+    types: Sequence[TensorType],
+    attributes: Attributes,
+    operators: Mapping[str, Callable[..., torch.Tensor]] = OPERATORS,
+) -> Callable[..., torch.Tensor]:
     """A function of (tensors, threads, out=None) that gives the operator's value, in `out` where it is given."""
     attributes = dict(attributes)
 
     def run(inputs: Sequence[torch.Tensor], threads: int, out: torch.Tensor | None = None) -> torch.Tensor:
         if out is not None and op in WRITES_IN_PLACE:
-            return run_tensors(op, inputs, {**attributes, "out": out})
-        result = run_tensors(op, inputs, attributes)
+            return run_tensors(op, inputs, {**attributes, "out": out}, operators)
+        result = run_tensors(op, inputs, attributes, operators)
         if out is None:
             return result
         plain(out).copy_(plain(result))

@@ -14,7 +14,7 @@ from kernels.spec.conv import places_of
 from kernels.spec.matmul import qmax
 from kernels.spec.rounding import INFINITY_BITS as INFINITY
 from kernels.triton.elementwise import canonical
-from kernels.triton.matmul import fastest, product
+from kernels.triton.matmul import Multiply, fastest, product
 from kernels.triton.scale import digits, maxima
 from kernels.triton.tilings import DIGITS
 
@@ -48,7 +48,12 @@ def extent(places: Pair, taps: Pair, stride: Pair, dilation: Pair) -> list[int]:
 
 
 def exact(
-    rows: torch.Tensor, columns: torch.Tensor, highest_a: torch.Tensor, highest_b: torch.Tensor, width: str
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+    highest_a: torch.Tensor,
+    highest_b: torch.Tensor,
+    width: str,
+    multiply: Multiply | None,
 ) -> torch.Tensor:
     """The product of [B, M, K] and [B, N, K] at given maxima [B, M] and [B, N]: [B, M, N]."""
     B, M, K = rows.shape
@@ -59,13 +64,27 @@ def exact(
     limit = qmax(width, K)
     highest_a, highest_b = highest_a.contiguous(), highest_b.contiguous()
     operands = (digits(rows, highest_a, DIGITS[width], limit), digits(columns, highest_b, DIGITS[width], limit))
-    return product(width, operands, highest_a, highest_b, limit, fastest(width, operands, highest_a, highest_b, limit))
+    out = torch.empty((B, M, N), dtype=torch.float32, device=rows.device)
+    if multiply is not None:
+        return multiply(width, operands, highest_a, highest_b, limit, out)
+    tiling = fastest(width, operands, highest_a, highest_b, limit, out)
+    return product(width, operands, highest_a, highest_b, limit, tiling, out)
 
 
 def conv(
-    x: torch.Tensor, w: torch.Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int, width: str
+    x: torch.Tensor,
+    w: torch.Tensor,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    width: str,
+    multiply: Multiply | None = None,
 ) -> torch.Tensor:
-    """The cross-correlation, [N, O, P, Q]; one scale per sample and group of x, and per output channel of w."""
+    """The cross-correlation, [N, O, P, Q]; one scale per sample and group of x, and per output channel of w.
+
+    multiply: as matmul's, here and in the gradients
+    """
     N, _, H, W = x.shape
     K, c, R, S = w.shape
     P, Q = places_of((H, W), (R, S), stride, padding, dilation)
@@ -83,6 +102,7 @@ def conv(
         highest_x,
         highest_w.reshape(N * groups, K // groups),
         width,
+        multiply,
     )
     return out.reshape(N, groups, P, Q, K // groups).permute(0, 1, 4, 2, 3).reshape(N, K, P, Q)
 
@@ -96,6 +116,7 @@ def conv_grad_input(
     dilation: Pair,
     groups: int,
     width: str,
+    multiply: Multiply | None = None,
 ) -> torch.Tensor:
     """The gradient [N, C, H, W]: the correlation of the spread g with the mirrored w, channels exchanged."""
     N, K, P, Q = g.shape
@@ -110,7 +131,7 @@ def conv_grad_input(
     highest_g = maxima(g.reshape(1, N * groups, o * P * Q))[0][:, None].expand(-1, H * W)
     highest_w = maxima(mirrored[0]).reshape(1, groups, c).expand(N, -1, -1).reshape(N * groups, c)
     columns = mirrored.expand(N, -1, -1, -1).reshape(N * groups, c, o * R * S)
-    out = exact(rows, columns, highest_g, highest_w, width)
+    out = exact(rows, columns, highest_g, highest_w, width, multiply)
     return out.reshape(N, groups, H, W, c).permute(0, 1, 4, 2, 3).reshape(N, groups * c, H, W)
 
 
@@ -123,6 +144,7 @@ def conv_grad_weight(
     dilation: Pair,
     groups: int,
     width: str,
+    multiply: Multiply | None = None,
 ) -> torch.Tensor:
     """The gradient [O, C/groups, R, S]; one scale per output channel of g, and per input channel of x."""
     N, K, P, Q = g.shape
@@ -137,7 +159,7 @@ def conv_grad_weight(
     rows = g.reshape(N, groups, K // groups, P * Q).permute(1, 2, 0, 3).reshape(groups, K // groups, N * P * Q)
     channels = x.transpose(0, 1).reshape(1, C, N * H * W)
     highest_x = maxima(channels).reshape(groups, c, 1).expand(-1, -1, R * S).reshape(groups, c * R * S)
-    return exact(rows, columns, maxima(rows), highest_x, width).reshape(K, c, R, S)
+    return exact(rows, columns, maxima(rows), highest_x, width, multiply).reshape(K, c, R, S)
 
 
 OPERATORS: dict[str, Callable[..., torch.Tensor]] = {

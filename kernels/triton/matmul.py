@@ -25,6 +25,8 @@ from kernels.triton.tensor_cores import multiply_add
 from kernels.triton.tiles import place, write
 from kernels.triton.tilings import DIGITS, MAX_TERMS, Tiling, tilings_of
 
+Multiply = Callable[..., torch.Tensor]  # (width, operands, maxima of a, of b, bound, out) of digits, gives out
+
 
 @triton.jit(do_not_specialize=["M"])
 def product_kernel(
@@ -114,7 +116,7 @@ def matmul(
     width: str,
     tiling: Tiling | None = None,
     out: torch.Tensor | None = None,
-    multiply: Callable[..., torch.Tensor] | None = None,
+    multiply: Multiply | None = None,
 ) -> torch.Tensor:
     """The product of two matrices, exact in integers and rounded once.
 
@@ -122,7 +124,7 @@ def matmul(
     b:       [..., K, N] float32, any strides
     tiling:  how it is cut; None for the one that measured fastest on this device
     out:     [..., M, N] float32, contiguous: where the result is written; None for new memory
-    multiply: (width, operands, maxima of a, of b, bound, out) of digits; None for Triton's own
+    multiply: of digits; None for Triton's own
     returns: [..., M, N] float32
     """
     M, K, N = *a.shape[-2:], b.shape[-1]
