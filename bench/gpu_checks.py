@@ -42,7 +42,7 @@ def conformance_cases(scale: Scale) -> Iterator[str]:
 
 
 def cuda_conformance(scale: Scale) -> Iterator[str]:
-    """The conformance cases of products and convolutions that differ between csrc/cuda and Triton, which `conformance` has checked."""
+    """The cases of products and convolutions that differ between csrc/cuda and Triton, whose own are checked."""
     from kernels import cuda
 
     ours, other = backends.load("cuda"), backends.load("triton")

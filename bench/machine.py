@@ -16,8 +16,6 @@ from time import perf_counter
 
 import numpy as np
 
-from kernels.native_library import library
-
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = {None: ["-march=native"], "avx2": ["-mavx2", "-mfma"]}
 COPY_BYTES = 2**27  # beyond every cache but the largest shared ones
@@ -119,6 +117,8 @@ def _read_rate(threads: int) -> float:
 
 def _product_rates(rates: dict[str, float]) -> dict[str, float]:
     """The useful operations per second that bound products: on tiles of int8 digits one takes four or nine."""
+    from kernels.native_library import library  # a GPU's report is made where it is not built, too
+
     if "int8" in rates and library.isa() == "amx":
         return {"narrow": rates["int8"] / 4, "wide": rates["int8"] / 9}
     return {width: rates[name] for width, name in (("narrow", "int16"), ("wide", "float32")) if name in rates}

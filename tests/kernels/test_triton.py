@@ -99,6 +99,13 @@ def test_the_report_of_a_gpu_runs_through_in_the_interpreter(tmp_path: Path) -> 
 
 
 @needs_triton
+def test_the_report_of_a_gpu_needs_no_native_library() -> None:
+    code = "import sys; sys.modules['kernels.native_library'] = None; sys.argv.append('--dry'); import bench.gpu"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@needs_triton
 @pytest.mark.parametrize(
     "file",
     [
