@@ -46,20 +46,12 @@ FLAGS = (
 )
 # The instruction sets, lowest first. The linker keeps the first copy of a template that several builds hold, so this
 # order keeps AVX-512 code out of what a plain machine runs.
+AVX512 = "-mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni"
 ISA_FLAGS: dict[str, tuple[str, ...]] = (
     {
         "plain": (),
         "avx2": ("-mavx2", "-mfma"),
-        "avx512": (
-            "-mavx2",
-            "-mfma",
-            "-mavx512f",
-            "-mavx512dq",
-            "-mavx512bw",
-            "-mavx512vl",
-            "-mavx512vnni",
-            "-mprefer-vector-width=512",
-        ),
+        "avx512": (*AVX512.split(), "-mprefer-vector-width=512"),
     }
     if X86
     else {"neon": ()}

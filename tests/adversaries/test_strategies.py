@@ -158,21 +158,6 @@ def test_a_sham_challenge_does_not_launder_a_wrong_claim() -> None:
     assert job.status is JobStatus.REFUTED and scene.gain(VERIFIER) == BOND // 2
 
 
-@pytest.mark.parametrize("period", ["reveal_period_s", "move_period_s", "claim_period_s"])
-def test_nobody_honest_stakes_anything_where_the_clocks_are_a_trap(period: str) -> None:
-    """A submitter whose job leaves five seconds for a message would live on bonds lost by silence."""
-    scene, wrong = Scene(), ToyTrace(LAWS[0], lie())
-    job = scene.post(LAWS[0], replace(TERMS, **{period: 5}))
-    scene.play(scene.solver(ToyTrace(LAWS[0])))
-    assert scene.state.jobs[job].bids == ()
-    liar = scene.solver(wrong)
-    liar.reaction_s = 1
-    scene.play(liar)
-    scene.after(TERMS.bid_period_s)
-    scene.play(liar, scene.verifier(ToyTrace(LAWS[0])))
-    assert scene.state.claims and scene.gain(VERIFIER) == 0 and not scene.coordinator.ledger.locked(VERIFIER.address)
-
-
 def test_challenging_oneself_costs_at_least_half_the_bond() -> None:
     """F9: solver and challenger are one person; the right challenge of the accomplice ends the claim."""
     law, scene = LAWS[0], Scene()
