@@ -44,18 +44,11 @@ FLAGS = (
     "-Wall",
     "-Wextra",
 )
+AVX2 = ("-mavx2", "-mfma")
+AVX512 = (*AVX2, *"-mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni".split(), "-mprefer-vector-width=512")
 # The instruction sets, lowest first. The linker keeps the first copy of a template that several builds hold, so this
 # order keeps AVX-512 code out of what a plain machine runs.
-AVX512 = "-mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni"
-ISA_FLAGS: dict[str, tuple[str, ...]] = (
-    {
-        "plain": (),
-        "avx2": ("-mavx2", "-mfma"),
-        "avx512": (*AVX512.split(), "-mprefer-vector-width=512"),
-    }
-    if X86
-    else {"neon": ()}
-)
+ISA_FLAGS: dict[str, tuple[str, ...]] = {"plain": (), "avx2": AVX2, "avx512": AVX512} if X86 else {"neon": ()}
 # AMX is AVX-512 but for the products, which alone are compiled for it.
 TILE_FLAGS = ("-mamx-tile", "-mamx-int8")
 TILE_SOURCES = ("conv.cpp", "conv_grad_weight.cpp", "matmul.cpp")
