@@ -164,6 +164,18 @@ def test_sums_whose_scale_is_known_beforehand_give_the_bytes_of_the_members(
             assert got.tobytes() == drawn.values[number].tobytes(), number
 
 
+@pytest.mark.parametrize("columns", [3, 64, 1025, 3000])
+def test_rows_of_one_value_that_repeats_everywhere_are_reduced(library: Library, columns: int) -> None:
+    one = np.broadcast_to(np.float32(1.5), (7, columns))
+    index = [library.c.isobit_operator_index(name.encode()) for name in REDUCTIONS]
+    code = [4, FLOAT, 0, *(FLOAT, 1) * 3, 1, 2, 3]
+    for place, op in enumerate(index, start=1):
+        code += [op, place, 0, NONE, NONE]
+    outputs = [np.zeros(7, np.float32) for _ in range(3)]
+    assert library.call_group([one], outputs, code, one.size, columns, 1) == ("ok", "")
+    assert [list(got) for got in outputs] == [[1.5 * columns] * 7, [1.5] * 7, [1.5] * 7]
+
+
 @pytest.mark.parametrize("columns", [3, 64, 200, 3000])
 def test_a_gather_takes_one_element_of_each_row(library: Library, columns: int) -> None:
     """Of what an operator made of the rows, and of an input; an index outside a row is a fault before anything is
