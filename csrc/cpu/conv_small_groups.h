@@ -10,7 +10,7 @@ constexpr int64_t MOST_NARROW = 16, MOST_WIDE = 8;  // channels of a group; abov
 // Whether the kernels below are exact, and worth it: `terms` per output.
 static inline bool has_small_groups(const Geometry &z, int64_t terms, const Range &range) {
     const int64_t most = range.wide ? MOST_WIDE : MOST_NARROW;
-    return z.groups > 1 && z.D <= most && z.E <= most && (range.wide || terms <= LONGEST_PAIRED);
+    return z.groups > 1 && z.D <= most && z.E <= most && (range.wide || terms <= LONGEST_IN_HALVES);
 }
 
 // A filter of `runs` runs of `size` floats, `stride` apart: its integers one run after another, and its scale.

@@ -52,7 +52,7 @@ struct PairSums {
         return bit_and(sum, broadcast(0xffff));
     }
     ISOBIT_INLINE Floats rounded(Vector sum) { return to_floats(sum); }
-    // high * 2^16 + low, both exact in float32: K is at most LONGEST_PAIRED, and low is what a spill left.
+    // high * 2^16 + low, both exact in float32: K is at most LONGEST_IN_HALVES, and low is what a spill left.
     ISOBIT_INLINE Floats joined(Vector low, const Element *high) {
         return add(multiply(to_floats(load(high)), broadcast(65536.0f)), to_floats(low));
     }
@@ -68,8 +68,8 @@ struct PairSums {
 };
 
 // Terms of a sum whose upper half, spilled up to once every 8 terms, is a float32: K * 2^28 / 2^16 + K / 8 <= 2^24.
-constexpr int64_t LONGEST_PAIRED = 4032;
-static_assert(LONGEST_PAIRED * 4096 + LONGEST_PAIRED / 8 + 1 <= 1 << 24, "the upper half of a sum is a float32");
+constexpr int64_t LONGEST_IN_HALVES = 4032;
+static_assert(LONGEST_IN_HALVES * 4096 + LONGEST_IN_HALVES / 8 + 1 <= 1 << 24, "the upper half of a sum is a float32");
 
 // |q| <= 8355711 < 2^23: 128 products stay below LIMIT. A spill leaves at most 2^25, and moves a multiple of 2^26.
 struct DoubleSums {
