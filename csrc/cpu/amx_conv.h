@@ -143,11 +143,13 @@ static void multiply_few_columns(const ConvProduct &product, int64_t lines, int6
                                  Scratch &scratch, const GetView &view, const int32_t *maxima, const GetPlace &place) {
     const PackedColumns columns(product, threads, place, scratch);
     const int64_t panels = static_cast<int64_t>(columns.plans.size());
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, (lines + SIDE - 1) / SIDE)), [&](int) {
+    const int64_t blocks = (lines + SIDE - 1) / SIDE;
+    UnitRuns runs(threads_for(threads, blocks), blocks);
+    in_threads(threads_for(threads, blocks), [&](int thread) {
         static thread_local Scratch floats, panel;
         const Tiles tiles;
-        for (int64_t first; (first = next.fetch_add(SIDE, std::memory_order_relaxed)) < lines;) {
+        runs.take(thread, [&](int64_t block) {
+            const int64_t first = block * SIDE;
             const int used = static_cast<int>(std::min<int64_t>(SIDE, lines - first));
             TiledOperand rows(used, K, WIDE, true, panel.get<char>(TiledOperand::bytes(used, K, WIDE)));
             View panel_lines = view(first, used, floats.get<float>(used * K));
@@ -166,7 +168,7 @@ static void multiply_few_columns(const ConvProduct &product, int64_t lines, int6
                     return PlanWriter{&columns.plans[index], product.out + first * product.row_stride,
                                       product.row_stride};
                 });
-        }
+        });
         floats.release(), panel.release();
     });
 }
@@ -176,15 +178,15 @@ template <class GetPlace>
 static void multiply_all(const std::vector<ConvProduct> &products, int threads, const GetPlace &place) {
     const std::vector<ConvUnit> units = share_out<SIDE>(products, threads, BLOCK_LINES / SIDE, panels_of);
     const int64_t count = static_cast<int64_t>(units.size());
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+    UnitRuns runs(threads_for(threads, count), count);
+    in_threads(threads_for(threads, count), [&](int thread) {
         const Tiles tiles;
-        for (int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+        runs.take(thread, [&](int64_t at) {
             const ConvUnit &unit = units[at];
             const auto placed = [&](int64_t column) { return place(unit.product, column); };
             products[unit.product].wide ? multiply_places<true>(products[unit.product], unit, placed)
                                         : multiply_places<false>(products[unit.product], unit, placed);
-        }
+        });
     });
 }
 

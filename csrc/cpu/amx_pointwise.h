@@ -73,15 +73,15 @@ static void multiply_pixels(const Pointwise &problem, int64_t entry, int64_t fir
 static inline void multiply_pointwise(const Pointwise &problem, int64_t N, bool wide, int threads) {
     const int64_t blocks = (problem.size + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
     const int64_t count = N * static_cast<int64_t>(problem.filters.size()) * blocks;
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+    UnitRuns runs(threads_for(threads, count), count);
+    in_threads(threads_for(threads, count), [&](int thread) {
         const Tiles tiles;
-        for (int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+        runs.take(thread, [&](int64_t at) {
             const int64_t first = at % blocks * BLOCK_PIXELS;
             const int pixels = static_cast<int>(std::min(BLOCK_PIXELS, problem.size - first));
             wide ? multiply_pixels<true>(problem, at / blocks, first, pixels)
                  : multiply_pixels<false>(problem, at / blocks, first, pixels);
-        }
+        });
     });
 }
 

@@ -125,20 +125,21 @@ template <class Sums, class Body>
 static void for_each_image(const GroupImage<Sums> &image, const float *x, int64_t count, int64_t slack,
                            const Range &range, int threads, const Body &body) {
     using Element = typename Sums::Element;
-    std::atomic<int64_t> next{0};
-    in_threads(static_cast<int>(std::min<int64_t>(threads, count)), [&](int) {
+    const int workers = threads_for(threads, count);
+    UnitRuns runs(workers, count);  // planes may be small: neighbours' lines of the result are one thread's
+    in_threads(workers, [&](int thread) {
         static thread_local Scratch elements, integers;
         Element *const pixels = elements.get<Element>(image.size() + slack);
         int32_t *const q = integers.get<int32_t>(image.integers_size());
         std::fill_n(pixels, image.size() + slack, Element{0});
         std::fill_n(q, image.integers_size(), 0);
         const int64_t floats = image.channels * image.H * image.W;
-        for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+        runs.take(thread, [&](int64_t unit) {
             const float *const from = x + unit * floats;
             const Scale scale = scale_of(static_cast<uint32_t>(largest_along(from, floats)), range);
             image.fill(from, scale, q, pixels);
             body(unit, scale, pixels);
-        }
+        });
         elements.release(), integers.release();
     });
 }
