@@ -25,7 +25,7 @@ from engine.tracing.complex_pairs import remove_complex_views
 from engine.tracing.complex_parts import ComplexParts, views_of_pairs
 from engine.tracing.decompositions import table
 from engine.tracing.errors import UNKNOWN, TraceError, UsersLines, place
-from engine.tracing.hidden_state import Counters
+from engine.tracing.hidden_state import Counters, generators_stand_still
 from engine.tracing.known_values import KnownValues
 from engine.tracing.masked_writes import choose_whole
 from engine.tracing.packed import closed_sequences
@@ -110,6 +110,7 @@ def plain_step(model: torch.nn.Module, tensors: Mapping[str, Tensor], key: Tenso
         views_of_pairs(),
         rewritten(model),
         closed_sequences(),
+        generators_stand_still(),
         recomputation_sees_the_same(mode),
         Answers(),
         ComplexParts(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
-from collections.abc import Callable, Mapping
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,6 +20,8 @@ from engine.tracing.errors import TraceError, is_users
 
 Torch = Callable[..., Any]
 NUMBERS = (int, float)
+PYTHONS = sysconfig.get_path("stdlib")
+GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
 OF_PYTHON = (
     "random uniform randint randrange choice choices sample shuffle gauss normalvariate betavariate expovariate"
     " gammavariate triangular getrandbits lognormvariate"
@@ -27,16 +32,23 @@ OF_NUMPY = (
 ).split()
 
 
+def _refuse(name: str) -> NoReturn:
+    raise TraceError(
+        f"trace: {name} would be drawn once, while tracing, and be the same in every step; draw with torch, such as"
+        " torch.rand(()) or torch.distributions"
+    )
+
+
 def _drawn_once(name: str) -> Torch:
     def draw(others: Torch, *args: Any, **kwargs: Any) -> Any:
-        if not is_users(sys._getframe(2).f_code.co_filename):
-            return others(*args, **kwargs)
-        raise TraceError(
-            f"trace: {name} would be drawn once, while tracing, and be the same in every step; draw with torch, such as"
-            " torch.rand(()) or torch.distributions"
-        )
+        return _refuse(name) if is_users(sys._getframe(2).f_code.co_filename) else others(*args, **kwargs)
 
     return draw
+
+
+def _unseeded(others: Torch, seed: Any = None) -> Any:
+    by_chance = seed is None and is_users(sys._getframe(2).f_code.co_filename)
+    return _refuse("the seed of np.random.default_rng()") if by_chance else others(seed)
 
 
 def _seeded(torchs: Torch, *args: Any) -> NoReturn:
@@ -49,8 +61,39 @@ def _seeded(torchs: Torch, *args: Any) -> NoReturn:
 REFUSED: tuple[tuple[Any, str, Torch], ...] = (
     *((random, name, _drawn_once(f"random.{name}")) for name in OF_PYTHON),
     *((np.random, name, _drawn_once(f"np.random.{name}")) for name in OF_NUMPY),
+    (np.random, "default_rng", _unseeded),
     (torch, "manual_seed", _seeded),
 )
+
+
+@contextmanager
+def generators_stand_still() -> Iterator[None]:
+    """Refuses a loss that draws from a generator which stood before it, such as np.random.default_rng(0) of its file.
+
+    Those that modules of libraries keep are theirs; random's and NumPy's own are watched by name: REFUSED.
+    """
+    of_libraries = {
+        id(value) for module in list(sys.modules.values()) if _is_librarys(module) for value in vars(module).values()
+    }
+    # type, not isinstance: a stand-in of another library would be asked for its class
+    found = [each for each in gc.get_objects() if issubclass(type(each), GENERATORS) and id(each) not in of_libraries]
+    before = [(each, _state_of(each)) for each in found if not isinstance(each, random.SystemRandom)]
+    yield
+    for generator, state in before:
+        if _state_of(generator) != state:
+            _refuse(f"what a {type(generator).__module__}.{type(generator).__name__} gives")
+
+
+def _is_librarys(module: Any) -> bool:
+    file = getattr(module, "__file__", None) or ""
+    return file.startswith(PYTHONS) or "site-packages" in file or "dist-packages" in file
+
+
+def _state_of(generator: Any) -> str:
+    """The state of one of GENERATORS, as a text that can be compared: every draw moves a place in it."""
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr(generator.getstate() if isinstance(generator, random.Random) else generator.get_state())
 
 
 @dataclass(frozen=True)

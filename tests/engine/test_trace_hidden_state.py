@@ -45,6 +45,28 @@ def test_refuses_random_numbers_that_no_step_would_draw_again(
     torch.manual_seed(0)
 
 
+OF_FILE, OF_NUMPY, OLD = random.Random(0), np.random.default_rng(0), np.random.RandomState(0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (lambda: OF_FILE.gauss(0, 1), "what a random.Random gives"),
+        (lambda: float(OF_NUMPY.normal()), r"what a numpy\.random\._generator\.Generator gives"),
+        (lambda: OLD.rand(), r"what a numpy\.random\.mtrand\.RandomState gives"),
+        (lambda: float(np.random.default_rng().normal()), r"the seed of np\.random\.default_rng\(\)"),
+    ],
+)
+def test_refuses_numbers_of_generators_that_a_file_keeps(draw: Callable[[], float], name: str) -> None:
+    with pytest.raises(TraceError, match=f"{name} {ONCE}"):
+        trace(job_of(Around(lambda x: x * draw()), distance, PAIRS))
+
+
+def test_numbers_that_are_the_same_in_every_step_may_be_drawn() -> None:
+    OF_NUMPY.normal()
+    require_equal(job_of(Around(lambda x: x * float(np.random.default_rng(3).normal())), distance, PAIRS))
+
+
 class Annealed(nn.Module):
     """A weight that rises with the calls."""
 
