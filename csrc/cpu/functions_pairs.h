@@ -73,6 +73,14 @@ static inline isobit_rounded isobit_round_pair(Floats high, Floats low, Floats b
     return {above, are_equal(above, below)};
 }
 
+// erf(x), where erf(|x|) is high + low; the error is up to a share of the bend, which is negative, and one of high.
+static inline isobit_rounded isobit_rounded_erf(Floats x, Floats high, Floats low, Floats bend) {
+    isobit_rounded result = isobit_round_pair(high, low, less(bend, all(0x1p-22f), high * all(0x1p-36f)));
+    result.y = with_sign(result.y, x);
+    result.sure &= are_at_most(all(0x1p-90f), magnitude(x));  // else a residue would underflow
+    return result;
+}
+
 // e^x = power (1 + r + rest) 2^exponent (the power below times 2^floor(k))
 struct isobit_power {
     Floats power, k, n, r, square, rest;

@@ -109,11 +109,7 @@ struct isobit_fast_erf {
         const Floats q = fma(fma(fma(column(7), r, column(6)), r, column(5)), r, column(4));
         const Floats high = fma(slope, r, start), rest = fma(slope, r, start - high) + column(1);
         const Floats bend = r * r * q, low = fma(column(3), r, rest) + bend;
-        const Floats bound = less(bend, all(0x1p-22f), high * all(0x1p-36f));  // the bend is negative
-        isobit_rounded result = isobit_round_pair(high, low, bound);
-        result.y = with_sign(result.y, x);
-        result.sure &= are_at_most(all(0x1p-90f), a);  // else a residue would underflow
-        return result;
+        return isobit_rounded_erf(x, high, low, bend);
     }
 };
 

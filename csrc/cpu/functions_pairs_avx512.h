@@ -86,11 +86,7 @@ struct isobit_fast_erf {
         q = fma(fma(fma(q, r, entry(ERF_4, i)), r, entry(ERF_3, i)), r, entry(ERF_2, i));
         const Floats high = fma(slope, r, start), rest = fma(slope, r, start - high) + entry(ERF_0_REST, i);
         const Floats bend = square * q, low = fma(entry(ERF_1_REST, i), r, rest) + bend;
-        const Floats bound = less(bend, all(0x1p-22f), high * all(0x1p-36f));  // the bend is negative
-        isobit_rounded result = isobit_round_pair(high, low, bound);
-        result.y = with_sign(result.y, x);
-        result.sure &= are_at_most(all(0x1p-90f), a);  // else a residue would underflow
-        return result;
+        return isobit_rounded_erf(x, high, low, bend);
     }
 };
 
